@@ -1,0 +1,1 @@
+"""Durable functions for Python on serverless platforms."""

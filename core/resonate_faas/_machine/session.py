@@ -1,0 +1,153 @@
+"""The embedded session's requests: the guards of fence, acquire, suspend and release, a whole round at a time.
+
+They differ from the wire's only in the hidden fields (design section 3): a lost answer to a claim is recognised
+by the pid, acquisitions without a new record are counted, a release may back off or halt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from resonate_faas._machine import promises, tasks
+from resonate_faas._machine.objects import (
+    DELAY,
+    EMPTY,
+    TARGET,
+    Promise,
+    PromiseObject,
+    PromiseState,
+    Task,
+    TaskState,
+    deadline_state,
+    settled,
+)
+from resonate_faas._machine.patience import exhausted, rested
+from resonate_faas._machine.promises import refuse
+from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
+from resonate_faas._machine.turn import Turn
+
+
+def claim(turn: Turn, request: Claim) -> Reply:
+    """Acquire at whatever version the task has; the pid is unique to the activation.
+
+    409 with a promise: the task is held by another, suspended, halted, fulfilled or backing off; its record says which.
+    """
+    found = turn.get(request.id)
+    if found is None or found.task is None:
+        return refuse(404, "Task not found")
+    task = found.task
+    if task.state is TaskState.ACQUIRED and task.pid == request.pid:
+        return Reply(status=200, promise=found)
+    if task.state is not TaskState.PENDING or found.not_before > turn.now:
+        return Reply(status=409, error="Task is not pending", promise=found)
+    leased = tasks.acquired(found, pid=request.pid, ttl=request.ttl, now_ms=turn.now)
+    leased = replace(leased, barren=found.barren + 1)
+    turn.put(leased)
+    return Reply(status=200, promise=leased)
+
+
+def commit(turn: Turn, request: Commit) -> Reply:
+    """Apply the effects in order, all or none, only while the task is held at this version."""
+    holder = tasks.held(turn, request.id, request.version)
+    if isinstance(holder, Reply):
+        return holder
+    found, task = holder
+    turn.require(effect.id for effect in request.effects)
+    records: dict[str, PromiseObject] = {}
+    for effect in request.effects:
+        if effect.id == request.id:
+            return refuse(400, "Action ID must not equal the task ID")
+        record = _apply(turn, effect, found)
+        if record is None:
+            return refuse(404, f"Promise {effect.id!r} not found")
+        records[effect.id] = record
+    if request.finish is not None:
+        done = settled(
+            found, request.finish.state, request.finish.value, settled_at=turn.now, now_ms=turn.now
+        )
+        turn.put(done)
+        return Reply(status=200, promise=done, records=records)
+    kept = found
+    if found.barren and turn.written():
+        kept = replace(kept, barren=0, reason=None)
+    if request.extend and task.ttl is not None:
+        kept = replace(kept, task=replace(task, expires_at=turn.now + task.ttl))
+    if kept is not found:
+        turn.put(kept)
+    return Reply(status=200, promise=kept, records=records)
+
+
+def _apply(turn: Turn, effect: Effect, holder: PromiseObject) -> PromiseObject | None:
+    """Apply one effect; None: a settle met no promise."""
+    if isinstance(effect, PromiseSettle):
+        return promises.settle(turn, effect).promise
+    present = turn.materialise(effect.id)
+    if present is None or _is_stale(present, effect, holder):
+        present = _recorded(turn, effect, holder)
+        turn.put(present)
+    elif effect.state is not PromiseState.PENDING:
+        settle = PromiseSettle(id=effect.id, state=effect.state, value=effect.value)
+        return promises.settle(turn, settle).promise
+    return present
+
+
+def _is_stale(present: PromiseObject, effect: Record, holder: PromiseObject) -> bool:
+    """True if an earlier execution of the same root left the record: it is overwritten (design section 4)."""
+    return not effect.birth and bool(present.birth) and present.birth != holder.birth
+
+
+def _recorded(turn: Turn, effect: Record, holder: PromiseObject) -> PromiseObject:
+    """Return the new object of an effect, as if it had been created at the instant of the call."""
+    state, value, settled_at = effect.state, effect.value, None
+    if effect.timeout_at <= turn.now:
+        state, value, settled_at = deadline_state(effect.tags), EMPTY, effect.timeout_at
+    elif state is not PromiseState.PENDING:
+        settled_at = turn.now
+    task = None
+    if TARGET in effect.tags:
+        task = Task(state=TaskState.FULFILLED, version=0)
+        if state is PromiseState.PENDING:
+            retry_at = promises.first_dispatch(effect.tags.get(DELAY), turn.now)
+            task = Task(state=TaskState.PENDING, version=0, retry_at=retry_at)
+    promise = Promise(
+        id=effect.id,
+        state=state,
+        param=effect.param,
+        value=value,
+        tags=effect.tags,
+        timeout_at=effect.timeout_at,
+        created_at=min(effect.created_at, effect.timeout_at, turn.now),
+        settled_at=settled_at,
+    )
+    return PromiseObject(promise=promise, task=task, at=turn.now, birth=effect.birth or holder.birth)
+
+
+def park(turn: Turn, request: Park) -> Reply:
+    """Suspend on the awaited promises, or only register on a chunk of them; a redirect brings the settled ones."""
+    holder = tasks.held(turn, request.id, request.version)
+    if isinstance(holder, Reply):
+        return holder
+    waiting = tasks.register_all(turn, request.awaited, request.id)
+    if isinstance(waiting, Reply):
+        return waiting
+    for awaited in waiting:
+        if awaited is not turn.stored(awaited.id):
+            turn.put(awaited)
+    if not request.register_only:
+        turn.put(replace(tasks.suspended(holder[0]), barren=0, reason=None))
+    return Reply(status=200)
+
+
+def give_back(turn: Turn, request: Yield) -> Reply:
+    """Release; a task that recorded nothing new often enough backs off, and in the end is halted with the reason."""
+    holder = tasks.held(turn, request.id, request.version)
+    if isinstance(holder, Reply):
+        return holder
+    found, task = holder
+    fatal = exhausted(found, turn.rules, request.reason)
+    if fatal is not None:
+        turn.put(tasks.halted(found, reason=fatal))
+        return Reply(status=200)
+    pending = replace(tasks.queued(found, now_ms=turn.now, resumes=task.resumes), reason=request.reason)
+    turn.put(rested(pending, turn.rules, now_ms=turn.now, always=request.back_off))
+    return Reply(status=200)

@@ -1,0 +1,226 @@
+"""What a platform gives (Store, Queue, Clock) and what a worker needs (Session).
+
+A port's meaning is its contract suite in :mod:`resonate_faas.testing`: a rule that no contract tests is not a
+rule of the port. The ports are synchronous: one colour, no twins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
+
+from resonate_faas._machine.objects import Message, Object, PromiseObject
+from resonate_faas._machine.requests import Effect, Need, Outcome, PromiseSettle, Reply
+
+DUE_SHARDS: Final = 16
+"""How many shards the due index has, so that no single one becomes hot (design section 3)."""
+
+PAYLOAD_BYTES_MAX: Final = 300_000
+"""Encoded bytes of one param or value, the same on every store (DynamoDB's item of 400 KB, less headroom)."""
+
+SEARCH_LIMIT_MAX: Final = 1_000
+
+Step = Callable[[Mapping[str, Object | None]], Outcome | Need]
+"""A pure decision over the objects read; it may be called again with other objects, and must not have effects."""
+
+Kind = Literal["promise", "task", "schedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """An object as it was read or written, and the revision the store gave it.
+
+    ``object`` None with revision 0: known to be absent. Revisions only grow; only equality means anything.
+    """
+
+    object: Object | None
+    revision: int
+
+
+ABSENT: Final = Versioned(None, 0)
+NOTHING_KNOWN: Final[Mapping[str, Versioned]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a transaction did.
+
+    Attributes:
+        outcome: the step's outcome that was stored.
+        objects: every object the step was given, as it stands after the commit, with its revision.
+    """
+
+    outcome: Outcome
+    objects: Mapping[str, Versioned]
+
+    @property
+    def reply(self) -> Reply:
+        """The step's reply."""
+        return self.outcome.reply
+
+
+class Store(Protocol):
+    """Where promises, tasks and schedules live: optimistic transactions, an owner-ordered history, a due index."""
+
+    def transact(
+        self, ids: Sequence[str], step: Step, *, known: Mapping[str, Versioned] = NOTHING_KNOWN
+    ) -> Result:
+        """Read, decide, write: all or nothing, and only if no object read (also those only read) moved meanwhile.
+
+        Args:
+            ids: the store keys the step reads; at most 1,100 (a promise's waiters and the task).
+            step: the pure decision. Called again with more objects when it answers Need (3 times at most), and with
+                fresh ones after a conflict.
+            known: objects the caller believes in, used instead of reading. An answer computed on them that writes
+                nothing or is not a success is thrown away and computed on objects read.
+
+        Returns:
+            The outcome that was stored, and every object involved at its new revision.
+
+        Raises:
+            ConflictError: other writers kept moving the objects; nothing was written.
+            OutcomeUnknownError: the write's answer was lost and reading did not tell; it may have happened.
+            StoreUnavailableError: nothing was written.
+
+        Source: design section 4.
+        """
+
+    def history(self, task_id: str, after: str | None = None) -> Iterator[list[Versioned]]:
+        """Yield the records of an activation in pages, in call order, strongly consistent, the task itself left out.
+
+        The records are all promises whose :func:`owner` is ``task_id``.
+
+        Args:
+            task_id: the partition.
+            after: an id of the partition; only records behind it are given.
+        """
+
+    def due(self, before_ms: int, shard: int, limit: int) -> list[str]:
+        """Return at most ``limit`` store keys of a shard whose due instant is at most ``before_ms``, earliest first.
+
+        May lag behind the objects: whoever acts on a key runs the machine's guards again.
+        """
+
+    def next_due(self) -> int | None:
+        """Return the earliest due instant of all, None if nothing is due; a store that can't tell cheaply answers 0."""
+
+    def search(
+        self,
+        kind: Kind,
+        *,
+        state: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[Object]:
+        """Return stored objects of a kind whose stored state and tags match, ids ascending, behind ``after``.
+
+        With an origin or branch tag the answer comes from an index; without, the order holds within a page only on
+        stores that shard by id (protocol section 12, D15).
+
+        Args:
+            kind: promises, tasks (promises that have one) or schedules.
+            state: of the promise or the task, by kind; None: any. Schedules have none.
+            tags: all must be equal.
+            limit: 1 to 1,000.
+            after: an id (of a schedule: its bare id), exclusive.
+        """
+
+
+class Queue(Protocol):
+    """How messages travel. Delivery may be early, late, doubled or lost: the machine's guards make that harmless."""
+
+    @property
+    def delay_max_ms(self) -> int:
+        """How far ahead a poke can be scheduled; farther wakes are left to the sweep."""
+
+    def send(self, message: Message) -> None:
+        """Hand a message over, to be delivered at or after its instant.
+
+        Raises:
+            QueueError: it was not taken. The task stays due; the sweep repairs it.
+        """
+
+
+class Clock(Protocol):
+    """The time, injected."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, epoch milliseconds."""
+
+    def monotonic_ms(self) -> int:
+        """Return a clock that never runs backwards, milliseconds from an arbitrary origin."""
+
+    def wait(self, event: Event, timeout_ms: int) -> bool:
+        """Wait until the event is set or the time has passed; return whether it is set."""
+
+
+class Event(Protocol):
+    """What a clock can wait for (``threading.Event`` is one)."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until set, at most ``timeout`` seconds; return whether it is set."""
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A task held by this activation.
+
+    Attributes:
+        root: the task's promise and task as acquired.
+        expires_mono_ms: the monotonic instant until which the lease is confirmed.
+    """
+
+    root: PromiseObject
+    history: Mapping[str, PromiseObject]
+
+
+class Session(Protocol):
+    """One activation's fenced access to its task and records: embedded over a Store, or remote over HTTP."""
+
+    def acquire(self) -> Lease | None:
+        """Take the lease and read the history; None: there is nothing to do here (settled, suspended, held, halted)."""
+
+    def commit(
+        self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None
+    ) -> Mapping[str, PromiseObject]:
+        """Apply effects in order under the fence, packed into as few transactions as the store's bounds allow.
+
+        Args:
+            effects: creates and settles; settles go before creates when more than one transaction is needed.
+            finish: fulfils the task in the last transaction.
+
+        Returns:
+            The records of the effects as they are stored now, by id.
+
+        Raises:
+            TaskNotAcquiredError: the lease is not ours; nothing was recorded.
+        """
+
+    def observe(self, ids: Sequence[str]) -> Mapping[str, PromiseObject]:
+        """Read promises; what their deadlines decided is stored before it is told."""
+
+    def suspend(self, ids: Sequence[str]) -> Mapping[str, PromiseObject]:
+        """Give the lease up until one of the promises settles.
+
+        Returns:
+            Empty: suspended. Else the settled ones among them: the lease is kept, go on (the protocol's 300).
+
+        Raises:
+            TaskNotAcquiredError: the lease is not ours.
+        """
+
+    def release(self, *, reason: str | None = None, back_off: bool = False) -> None:
+        """Give the lease back, to be taken again at once, or after a back-off; never raises TaskNotAcquiredError."""
+
+    def heartbeat(self) -> None:
+        """Extend the lease, unless a recent commit did.
+
+        Raises:
+            TaskNotAcquiredError: the lease is not ours.
+        """
