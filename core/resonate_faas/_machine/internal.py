@@ -133,9 +133,9 @@ def schedule_fire(turn: Turn, schedule_id: str, occurrences: Sequence[int], next
     if occurrences[-1] > turn.now or next_run_at <= occurrences[-1]:
         return DONE
     schedule = found.schedule
-    births = {occurrence_id(schedule, instant): instant for instant in occurrences}
-    turn.require(births)
-    for promise_id, instant in births.items():
+    births = [(occurrence_id(schedule, instant), instant) for instant in occurrences]
+    turn.require(promise_id for promise_id, _ in births)
+    for promise_id, instant in births:
         if turn.get(promise_id) is None:
             turn.put(_fired(turn, schedule, promise_id, instant))
     moved = replace(schedule, last_run_at=occurrences[-1], next_run_at=next_run_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from resonate_faas._machine.objects import (
@@ -23,6 +24,7 @@ from resonate_faas._machine.requests import (
     PromiseCreate,
     PromiseGet,
     PromiseSettle,
+    Record,
     RegisterCallback,
     RegisterListener,
     Reply,
@@ -45,14 +47,14 @@ def first_dispatch(delay: str | None, now_ms: int) -> int:
         return now_ms
 
 
-def timer_with_target(create: PromiseCreate) -> bool:
+def timer_with_target(create: PromiseCreate | Record) -> bool:
     """True if the promise would be a timer and have a task."""
     return create.tags.get(TIMER) == "true" and TARGET in create.tags
 
 
-def without_task(create: PromiseCreate) -> PromiseCreate:
-    """Return a timer with a target as a timer alone: what lenient mode makes of both SDKs' sleep (D1)."""
-    return replace(create, tags={name: text for name, text in create.tags.items() if name != TARGET})
+def without_target(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the tags of a timer with a target as a timer's alone: what lenient mode makes of both SDKs' sleep (D1)."""
+    return {name: text for name, text in tags.items() if name != TARGET}
 
 
 def new_promise(create: PromiseCreate, turn: Turn) -> PromiseObject:
@@ -98,7 +100,7 @@ def create(turn: Turn, request: PromiseCreate) -> Reply:
     if timer_with_target(request):
         if turn.rules.strict:
             return refuse(400, "A timer must not have a resonate:target tag")
-        request = without_task(request)
+        request = replace(request, tags=without_target(request.tags))
     found = turn.materialise(request.id)
     if found is None:
         found = new_promise(request, turn)
@@ -134,10 +136,11 @@ def register_callback(turn: Turn, request: RegisterCallback) -> Reply:
     if not is_external(awaited.promise, turn.rules):
         return refuse(422, "Awaited promise is internal: nobody may wait for it")
     if awaited.promise.state is PromiseState.PENDING and awaiter.promise.state is PromiseState.PENDING:
-        added = with_callback(awaited, request.awaiter)
-        if waiters(added) > turn.rules.waiters_max:
+        if request.awaiter in awaited.promise.callbacks:
+            return Reply(status=200, promise=awaited)
+        awaited = with_callback(awaited, request.awaiter)
+        if waiters(awaited) > turn.rules.waiters_max:
             return too_many_waiters(request.awaited, turn)
-        awaited = added
         turn.put(awaited)
     return Reply(status=200, promise=awaited)
 
@@ -166,11 +169,9 @@ def observe(turn: Turn, request: Observe) -> Reply:
 
 
 def with_callback(awaited: PromiseObject, awaiter_id: str) -> PromiseObject:
-    """Return the awaited object with the awaiter registered once."""
-    callbacks = awaited.promise.callbacks
-    if awaiter_id in callbacks:
-        return awaited
-    return replace(awaited, promise=replace(awaited.promise, callbacks=(*callbacks, awaiter_id)))
+    """Return the awaited object with one more awaiter."""
+    callbacks = (*awaited.promise.callbacks, awaiter_id)
+    return replace(awaited, promise=replace(awaited.promise, callbacks=callbacks))
 
 
 def waiters(awaited: PromiseObject) -> int:

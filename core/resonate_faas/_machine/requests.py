@@ -230,12 +230,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Park:
-    """Suspend, by our own worker; ``register_only`` adds callbacks and keeps the lease (large sets, in chunks)."""
+    """Suspend, by our own worker; ``register_only`` adds callbacks and keeps the lease (large sets, in chunks).
+
+    ``registered`` names the promises of the earlier chunks: one that settled and was drained meanwhile redirects.
+    """
 
     id: str
     version: int
     awaited: tuple[str, ...]
     register_only: bool = False
+    registered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,23 +23,43 @@ from resonate_faas._machine.objects import (
 )
 from resonate_faas._machine.patience import exhausted, rested
 from resonate_faas._machine.promises import refuse
-from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
+from resonate_faas._machine.requests import (
+    REDIRECT,
+    Claim,
+    Commit,
+    Effect,
+    Park,
+    PromiseSettle,
+    Record,
+    Reply,
+    Yield,
+)
 from resonate_faas._machine.turn import Turn
 
 
 def claim(turn: Turn, request: Claim) -> Reply:
     """Acquire at whatever version the task has; the pid is unique to the activation.
 
-    409 with a promise: the task is held by another, suspended, halted, fulfilled or backing off; its record says which.
+    A lost answer is recognised by the pid: the lease is extended, so that the answer means ttl from now. 409 with a
+    promise: the task is held by another, suspended, halted, fulfilled or backing off; its record says which.
     """
-    found = turn.get(request.id)
+    found = turn.materialise(request.id)
     if found is None or found.task is None:
         return refuse(404, "Task not found")
     task = found.task
     if task.state is TaskState.ACQUIRED and task.pid == request.pid:
-        return Reply(status=200, promise=found)
-    if task.state is not TaskState.PENDING or found.not_before > turn.now:
+        extended = replace(found, task=replace(task, ttl=request.ttl, expires_at=turn.now + request.ttl))
+        turn.put(extended)
+        return Reply(status=200, promise=extended)
+    if task.state is not TaskState.PENDING:
         return Reply(status=409, error="Task is not pending", promise=found)
+    fatal = exhausted(found, turn.rules, None)
+    if fatal is not None:
+        stopped = tasks.halted(found, reason=fatal)
+        turn.put(stopped)
+        return Reply(status=409, error="Task is halted", promise=stopped)
+    if found.not_before > turn.now:
+        return Reply(status=409, error="Task is backing off", promise=found)
     leased = tasks.acquired(found, pid=request.pid, ttl=request.ttl, now_ms=turn.now)
     leased = replace(leased, barren=found.barren + 1)
     turn.put(leased)
@@ -48,6 +68,9 @@ def claim(turn: Turn, request: Claim) -> Reply:
 
 def commit(turn: Turn, request: Commit) -> Reply:
     """Apply the effects in order, all or none, only while the task is held at this version."""
+    malformed = _malformed(turn, request)
+    if malformed is not None:
+        return malformed
     holder = tasks.held(turn, request.id, request.version)
     if isinstance(holder, Reply):
         return holder
@@ -55,8 +78,6 @@ def commit(turn: Turn, request: Commit) -> Reply:
     turn.require(effect.id for effect in request.effects)
     records: dict[str, PromiseObject] = {}
     for effect in request.effects:
-        if effect.id == request.id:
-            return refuse(400, "Action ID must not equal the task ID")
         record = _apply(turn, effect, found)
         if record is None:
             return refuse(404, f"Promise {effect.id!r} not found")
@@ -77,10 +98,32 @@ def commit(turn: Turn, request: Commit) -> Reply:
     return Reply(status=200, promise=kept, records=records)
 
 
+def _malformed(turn: Turn, request: Commit) -> Reply | None:
+    """Return the refusal of a commit that no state of the store could take; None: it is well formed."""
+    for effect in request.effects:
+        if effect.id == request.id:
+            return refuse(400, "Action ID must not equal the task ID")
+        if isinstance(effect, Record):
+            if effect.state is not PromiseState.PENDING and effect.state not in promises.SETTABLE:
+                return refuse(400, "State must be one of pending, resolved, rejected, rejected_canceled")
+            if turn.rules.strict and promises.timer_with_target(effect):
+                return refuse(400, "A timer must not have a resonate:target tag")
+        elif effect.state not in promises.SETTABLE:
+            return refuse(400, "State must be one of resolved, rejected, rejected_canceled")
+    finish = request.finish
+    if finish is not None and finish.state not in promises.SETTABLE:
+        return refuse(400, "State must be one of resolved, rejected, rejected_canceled")
+    if finish is not None and finish.id != request.id:
+        return refuse(400, "Action ID must match the task ID")
+    return None
+
+
 def _apply(turn: Turn, effect: Effect, holder: PromiseObject) -> PromiseObject | None:
     """Apply one effect; None: a settle met no promise."""
     if isinstance(effect, PromiseSettle):
         return promises.settle(turn, effect).promise
+    if promises.timer_with_target(effect):
+        effect = replace(effect, tags=promises.without_target(effect.tags))
     present = turn.materialise(effect.id)
     if present is None or _is_stale(present, effect, holder):
         present = _recorded(turn, effect, holder)
@@ -92,8 +135,13 @@ def _apply(turn: Turn, effect: Effect, holder: PromiseObject) -> PromiseObject |
 
 
 def _is_stale(present: PromiseObject, effect: Record, holder: PromiseObject) -> bool:
-    """True if an earlier execution of the same root left the record: it is overwritten (design section 4)."""
-    return not effect.birth and bool(present.birth) and present.birth != holder.birth
+    """True if an earlier execution of the same root left the record: it is overwritten (design section 4).
+
+    A record or a holder without a birth came over the wire: nothing is known, so nothing is destroyed.
+    """
+    if effect.birth or not present.birth or not holder.birth:
+        return False
+    return present.birth != holder.birth
 
 
 def _recorded(turn: Turn, effect: Record, holder: PromiseObject) -> PromiseObject:
@@ -124,18 +172,42 @@ def _recorded(turn: Turn, effect: Record, holder: PromiseObject) -> PromiseObjec
 
 def park(turn: Turn, request: Park) -> Reply:
     """Suspend on the awaited promises, or only register on a chunk of them; a redirect brings the settled ones."""
+    if not request.awaited and not request.registered:
+        return refuse(400, "Actions array cannot be empty")
+    malformed = tasks.malformed_wait(request.id, (*request.registered, *request.awaited))
+    if malformed is not None:
+        return malformed
     holder = tasks.held(turn, request.id, request.version)
     if isinstance(holder, Reply):
         return holder
+    found, task = holder
     waiting = tasks.register_all(turn, request.awaited, request.id)
+    if not isinstance(waiting, Reply):
+        waiting = _told_meanwhile(turn, request, task) or waiting
     if isinstance(waiting, Reply):
+        if waiting.status == REDIRECT and task.resumes:
+            turn.put(replace(found, task=replace(task, resumes=())))
         return waiting
     for awaited in waiting:
-        if awaited is not turn.stored(awaited.id):
-            turn.put(awaited)
+        turn.put(awaited)
     if not request.register_only:
-        turn.put(replace(tasks.suspended(holder[0]), barren=0, reason=None))
+        turn.put(replace(tasks.suspended(found), barren=0, reason=None))
     return Reply(status=200)
+
+
+def _told_meanwhile(turn: Turn, request: Park, task: Task) -> Reply | None:
+    """Return the redirect if a promise of an earlier chunk settled and was drained into the held task.
+
+    Its callback is consumed: suspending now would miss that wake for ever. An undrained one still wakes the task.
+    """
+    told = [promise_id for promise_id in request.registered if promise_id in task.resumes]
+    if not told:
+        return None
+    turn.require(told)
+    found = {promise_id: turn.materialise(promise_id) for promise_id in told}
+    return Reply(
+        status=REDIRECT, records={key: record for key, record in found.items() if record is not None}
+    )
 
 
 def give_back(turn: Turn, request: Yield) -> Reply:

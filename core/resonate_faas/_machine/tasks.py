@@ -33,11 +33,14 @@ from resonate_faas._machine.turn import Turn
 
 
 def acquired(stored: PromiseObject, *, pid: str, ttl: int, now_ms: int) -> PromiseObject:
-    """Return the object with its task leased: the version moves here and nowhere else (section 2.3)."""
+    """Return the object with its task leased: the version moves here and nowhere else (section 2.3).
+
+    An acquisition ends the back-off: a later wake must not wait for it.
+    """
     task = stored.task
     version = 0 if task is None else task.version
     leased = Task(state=TaskState.ACQUIRED, version=version + 1, ttl=ttl, pid=pid, expires_at=now_ms + ttl)
-    return replace(stored, task=leased, dispatches=0)
+    return replace(stored, task=leased, dispatches=0, not_before=0)
 
 
 def queued(stored: PromiseObject, *, now_ms: int, resumes: tuple[str, ...]) -> PromiseObject:
@@ -150,18 +153,16 @@ def heartbeat(turn: Turn, request: TaskHeartbeat) -> Reply:
 
 def suspend(turn: Turn, request: TaskSuspend) -> Reply:
     """task.suspend: 422 beats 300; a redirect keeps the lease and adds no callback."""
-    awaited_ids = request.awaited
-    if not awaited_ids:
+    if not request.awaited:
         return refuse(400, "Actions array cannot be empty")
-    if request.id in awaited_ids:
-        return refuse(400, "Action awaited promise must not equal the task ID")
-    if len(set(awaited_ids)) != len(awaited_ids):
-        return refuse(400, "Actions must not name an awaited promise twice")
+    malformed = malformed_wait(request.id, request.awaited)
+    if malformed is not None:
+        return malformed
     holder = held(turn, request.id, request.version)
     if isinstance(holder, Reply):
         return holder
     found, task = holder
-    waiting = register_all(turn, awaited_ids, request.id)
+    waiting = register_all(turn, request.awaited, request.id)
     if isinstance(waiting, Reply):
         if waiting.status == 300 and task.resumes:
             turn.put(replace(found, task=replace(task, resumes=())))
@@ -172,8 +173,17 @@ def suspend(turn: Turn, request: TaskSuspend) -> Reply:
     return Reply(status=200)
 
 
+def malformed_wait(task_id: str, awaited_ids: tuple[str, ...]) -> Reply | None:
+    """Return the refusal of a wait for itself or twice for the same; None: it is well formed."""
+    if task_id in awaited_ids:
+        return refuse(400, "Action awaited promise must not equal the task ID")
+    if len(set(awaited_ids)) != len(awaited_ids):
+        return refuse(400, "Actions must not name an awaited promise twice")
+    return None
+
+
 def register_all(turn: Turn, awaited_ids: tuple[str, ...], awaiter_id: str) -> list[PromiseObject] | Reply:
-    """Return the awaited objects with the callback added, or the refusal or redirect; nothing pending is written.
+    """Return the awaited objects to write, or the refusal or redirect; one that has the callback is left out.
 
     A redirect's records hold the awaited promises that are settled, stored first (materialise on read).
     """
@@ -188,7 +198,11 @@ def register_all(turn: Turn, awaited_ids: tuple[str, ...], awaiter_id: str) -> l
     if done:
         records = {key: turn.materialise(key) or awaited for key, awaited in done.items()}
         return Reply(status=300, records=records)
-    waiting = [promises.with_callback(awaited, awaiter_id) for awaited in present.values()]
+    waiting = [
+        promises.with_callback(awaited, awaiter_id)
+        for awaited in present.values()
+        if awaiter_id not in awaited.promise.callbacks
+    ]
     for awaited in waiting:
         if promises.waiters(awaited) > turn.rules.waiters_max:
             return promises.too_many_waiters(awaited.id, turn)

@@ -51,6 +51,10 @@ class Turn:
         except KeyError:
             raise MissingError(frozenset((key,))) from None
 
+    def given(self, key: str) -> Object | None:
+        """Return the object as the step was given it; None: absent, or not given."""
+        return self._given.get(key)
+
     def require(self, keys: Iterable[str]) -> None:
         """Ask for all absent objects at once, so that a step needs one more read and not one each."""
         missing = frozenset(key for key in keys if key not in self._given and key not in self._written)
@@ -95,8 +99,8 @@ class Turn:
         return [written for written in self._written.values() if written is not None]
 
     def end(self, reply: Reply) -> Outcome:
-        """Close the step; a refusal writes nothing."""
-        if reply.status >= 400:
+        """Close the step; a refusal writes nothing, unless it tells a record: what is told must be durable."""
+        if reply.status >= 400 and reply.promise is None:
             return Outcome(reply=reply, writes={})
         return Outcome(reply=reply, writes=self._written, messages=tuple(self._messages))
 
