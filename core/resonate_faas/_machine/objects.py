@@ -5,13 +5,34 @@ All instants are Unix epoch milliseconds, all durations milliseconds. Source: pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
-NO_STRINGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+class _NoStrings(Mapping[str, str]):
+    """The empty mapping, hashable: Python 3.11 refuses an unhashable value as a dataclass default."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+NO_STRINGS: Final[Mapping[str, str]] = _NoStrings()
 
 TARGET: Final = "resonate:target"
 TIMER: Final = "resonate:timer"
