@@ -1,0 +1,27 @@
+"""Fakes, and the contracts that say what a store and a queue are. Needs the extra ``testing`` (pytest)."""
+
+from resonate_faas.testing._fake_clock import EPOCH_MS, FakeClock
+from resonate_faas.testing._memory_queue import Disorder, MemoryQueue
+from resonate_faas.testing._memory_store import MemoryStore
+from resonate_faas.testing._wrappers import (
+    CountingStore,
+    Counts,
+    Fault,
+    FaultyStore,
+    PrimitiveStore,
+    WrappedStore,
+)
+
+__all__ = [
+    "EPOCH_MS",
+    "CountingStore",
+    "Counts",
+    "Disorder",
+    "FakeClock",
+    "Fault",
+    "FaultyStore",
+    "MemoryQueue",
+    "MemoryStore",
+    "PrimitiveStore",
+    "WrappedStore",
+]
