@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
-from resonate_faas._machine.objects import Message, Object, PromiseObject
+from resonate_faas._machine.objects import Message, Object, Promise, PromiseObject
 from resonate_faas._machine.requests import Effect, Need, Outcome, PromiseSettle, Reply
 
 DUE_SHARDS: Final = 16
@@ -97,8 +97,8 @@ class Store(Protocol):
             after: an id of the partition; only records behind it are given.
         """
 
-    def due(self, before_ms: int, shard: int, limit: int) -> list[str]:
-        """Return at most ``limit`` store keys of a shard whose due instant is at most ``before_ms``, earliest first.
+    def due(self, before_ms: int, shard: int, limit: int) -> list[tuple[str, int]]:
+        """Return at most ``limit`` (store key, due instant) of a shard due at most at ``before_ms``, earliest first.
 
         May lag behind the objects: whoever acts on a key runs the machine's guards again.
         """
@@ -172,12 +172,12 @@ class Lease:
     """A task held by this activation.
 
     Attributes:
-        root: the task's promise and task as acquired.
-        expires_mono_ms: the monotonic instant until which the lease is confirmed.
+        root: the task and its promise, as acquired.
+        history: the records of the activation by id, in call order, the root left out.
     """
 
     root: PromiseObject
-    history: Mapping[str, PromiseObject]
+    history: Mapping[str, Promise]
 
 
 class Session(Protocol):
@@ -202,10 +202,10 @@ class Session(Protocol):
             TaskNotAcquiredError: the lease is not ours; nothing was recorded.
         """
 
-    def observe(self, ids: Sequence[str]) -> Mapping[str, PromiseObject]:
+    def observe(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Read promises; what their deadlines decided is stored before it is told."""
 
-    def suspend(self, ids: Sequence[str]) -> Mapping[str, PromiseObject]:
+    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles.
 
         Returns:
@@ -219,7 +219,7 @@ class Session(Protocol):
         """Give the lease back, to be taken again at once, or after a back-off; never raises TaskNotAcquiredError."""
 
     def heartbeat(self) -> None:
-        """Extend the lease, unless a recent commit did.
+        """Extend the lease, unless a recent commit did. Called from another thread than the rest.
 
         Raises:
             TaskNotAcquiredError: the lease is not ours.

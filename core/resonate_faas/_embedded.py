@@ -1,0 +1,222 @@
+"""The session of one activation over our own server: fenced writes, known revisions, one round trip a round."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from resonate_faas._errors import TaskNotAcquiredError
+from resonate_faas._machine import Turn, handler_of, internal
+from resonate_faas._machine.objects import Poke, Promise, PromiseObject, PromiseState, TaskState
+from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
+from resonate_faas._ports import ABSENT, Lease, Result, Versioned
+from resonate_faas._server import Server, read_only
+
+COMMIT_ITEMS_MAX: Final = 99
+"""Effects of one transaction, next to the task (DynamoDB: 100 items)."""
+COMMIT_BYTES_MAX: Final = 3_500_000
+"""Payload bytes of one transaction (DynamoDB and Firestore: 4 MB)."""
+PARK_MAX: Final = 98
+LEASE_MARGIN_MS: Final = 2_000
+"""A lease that was not confirmed until this long before its end counts as lost: clocks may disagree by a second."""
+
+
+class EmbeddedSession:
+    """See :class:`resonate_faas.Session`.
+
+    Args:
+        server: ours.
+        task_id: the task.
+        pid: unique to this activation: a lost answer to the claim is recognised by it.
+        ttl_ms: the lease.
+    """
+
+    def __init__(self, server: Server, task_id: str, *, pid: str, ttl_ms: int) -> None:
+        self._server = server
+        self._clock = server.clock
+        self._id = task_id
+        self._pid = pid
+        self._ttl_ms = ttl_ms
+        self._lock = threading.RLock()
+        self._known: dict[str, Versioned] = {}
+        self._task = ABSENT
+        self._version = 0
+        self._extended_mono_ms = 0
+        self._is_held = False
+
+    def acquire(self) -> Lease | None:
+        """Take the lease and read the history."""
+        found = self._server.store.transact((self._id,), read_only).objects[self._id]
+        if (
+            not isinstance(found.object, PromiseObject)
+            or found.object.promise.state is not PromiseState.PENDING
+        ):
+            return None
+        pages = list(self._server.store.history(self._id))
+        started = self._clock.monotonic_ms()
+        request = Claim(id=self._id, pid=self._pid, ttl=self._ttl_ms)
+
+        def claim(turn: Turn) -> Reply:
+            internal.promise_timeout(turn, self._id)
+            internal.lease_timeout(turn, self._id)
+            return handler_of(request)(turn)
+
+        result = self._server.run((self._id,), claim, known={self._id: found})
+        root = result.reply.promise
+        if not result.reply.ok or root is None or root.task is None:
+            self._wait_for_holder(root)
+            return None
+        self._task, self._version = result.objects[self._id], root.task.version
+        self._extended_mono_ms, self._is_held = started, True
+        return Lease(root=root, history=dict(self._learn(pages, root.birth)))
+
+    def _learn(self, pages: Sequence[Sequence[Versioned]], birth: str) -> Iterator[tuple[str, Promise]]:
+        """Yield the records of this execution; what an earlier one of the same id left is not seen."""
+        for page in pages:
+            for versioned in page:
+                record = versioned.object
+                if not isinstance(record, PromiseObject):
+                    continue
+                if record.birth and birth and record.birth != birth:
+                    self._known[record.id] = versioned
+                    continue
+                if record.promise.state is PromiseState.PENDING:
+                    self._known[record.id] = versioned
+                yield record.id, record.promise
+
+    def _wait_for_holder(self, root: PromiseObject | None) -> None:
+        """Another activation holds the task: one poke for the end of its lease, and the delivery is done."""
+        task = root.task if root is not None else None
+        if task is not None and task.state is TaskState.ACQUIRED and task.expires_at is not None:
+            self._server.send(Poke(id=self._id, not_before=task.expires_at))
+
+    def commit(
+        self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None
+    ) -> Mapping[str, Promise]:
+        """Apply effects in order under the fence."""
+        records: dict[str, Promise] = {}
+        chunks = _packed(effects)
+        for number, chunk in enumerate(chunks, start=1):
+            records.update(self._commit(chunk, finish if number == len(chunks) else None))
+        return records
+
+    def _commit(
+        self, effects: tuple[Effect, ...], finish: PromiseSettle | None, *, extend: bool = False
+    ) -> Mapping[str, Promise]:
+        with self._lock:
+            self._check_held()
+            started = self._clock.monotonic_ms()
+            extend = finish is None and (extend or started - self._extended_mono_ms > self._ttl_ms // 3)
+            request = Commit(
+                id=self._id, version=self._version, effects=effects, extend=extend, finish=finish
+            )
+            known = {
+                effect.id: self._known.get(effect.id, ABSENT) for effect in effects if _is_predictable(effect)
+            }
+            known |= {effect.id: self._known[effect.id] for effect in effects if effect.id in self._known}
+            result = self._server.ask(request, known={self._id: self._task, **known})
+            self._require(result)
+            if extend:
+                self._extended_mono_ms = started
+            self._is_held = finish is None
+            self._remember(result)
+            records = result.reply.records or {}
+            return {promise_id: record.promise for promise_id, record in records.items()}
+
+    def _remember(self, result: Result) -> None:
+        self._task = result.objects.get(self._id, self._task)
+        for key, versioned in result.objects.items():
+            record = versioned.object
+            if key == self._id:
+                continue
+            if isinstance(record, PromiseObject) and record.promise.state is PromiseState.PENDING:
+                self._known[key] = versioned
+            else:
+                self._known.pop(key, None)
+
+    def observe(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+        """Read promises, what their deadlines decided stored first."""
+        return {promise_id: record.promise for promise_id, record in self._server.observe(ids).items()}
+
+    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+        """Give the lease up until one of the promises settles."""
+        with self._lock:
+            chunks = [tuple(ids[start : start + PARK_MAX]) for start in range(0, len(ids), PARK_MAX)]
+            for number, chunk in enumerate(chunks, start=1):
+                self._check_held()
+                last = number == len(chunks)
+                request = Park(
+                    id=self._id,
+                    version=self._version,
+                    awaited=chunk,
+                    register_only=not last,
+                    registered=tuple(ids[: (number - 1) * PARK_MAX]) if last else (),
+                )
+                known = {key: self._known[key] for key in chunk if key in self._known}
+                result = self._server.ask(request, known={self._id: self._task, **known})
+                if result.reply.status == 300:
+                    self._remember(result)
+                    return {key: record.promise for key, record in (result.reply.records or {}).items()}
+                self._require(result)
+                self._remember(result)
+            self._is_held = False
+            return {}
+
+    def release(self, *, reason: str | None = None, back_off: bool = False) -> None:
+        """Give the lease back; one that is lost already stays lost."""
+        with self._lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            request = Yield(id=self._id, version=self._version, reason=reason, back_off=back_off)
+            self._server.ask(request, known={self._id: self._task})
+
+    def heartbeat(self) -> None:
+        """Extend the lease, unless a recent commit did."""
+        with self._lock:
+            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 3:
+                self._commit((), None, extend=True)
+
+    def _check_held(self) -> None:
+        """Stop before a lease that may have ended: by our monotonic clock, no answer of the store needed."""
+        left = self._extended_mono_ms + self._ttl_ms - self._clock.monotonic_ms()
+        if not self._is_held or left <= min(LEASE_MARGIN_MS, self._ttl_ms // 5):
+            self._is_held = False
+            reason = "the lease ran out" if left <= 0 else "the lease was not confirmed in time"
+            raise TaskNotAcquiredError(self._id, self._version, reason)
+
+    def _require(self, result: Result) -> None:
+        if not result.reply.ok:
+            self._is_held = False
+            raise TaskNotAcquiredError(self._id, self._version, result.reply.error or "refused")
+
+
+def _is_predictable(effect: Effect) -> bool:
+    """True if the effect creates: what is not on record is believed to be absent, and saves the read."""
+    return isinstance(effect, Record)
+
+
+def _packed(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
+    """Return the effects in chunks that fit a transaction; of several, those with settles go first."""
+    chunks: list[list[Effect]] = [[]]
+    size = 0
+    ordered: Sequence[Effect] = effects
+    if len(effects) > COMMIT_ITEMS_MAX or sum(map(_size, effects)) > COMMIT_BYTES_MAX:
+        ordered = sorted(effects, key=_is_pending_create)
+    for effect in ordered:
+        if chunks[-1] and (len(chunks[-1]) >= COMMIT_ITEMS_MAX or size + _size(effect) > COMMIT_BYTES_MAX):
+            chunks.append([])
+            size = 0
+        chunks[-1].append(effect)
+        size += _size(effect)
+    return [tuple(chunk) for chunk in chunks]
+
+
+def _is_pending_create(effect: Effect) -> bool:
+    return isinstance(effect, Record) and effect.state is PromiseState.PENDING
+
+
+def _size(effect: Effect) -> int:
+    param = len(effect.param.data or "") if isinstance(effect, Record) else 0
+    return param + len(effect.value.data or "") + 1_000

@@ -1,0 +1,670 @@
+"""One activation's replay: frames stepped until blocked, effects gathered, settlements delivered. Sans-I/O.
+
+The worker asks :meth:`Execution.advance` for a round, stores its effects, starts its launches, and tells what
+came of them; :meth:`Execution.awaiting` says what to suspend on. Nothing here waits, reads a clock or stores.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from pydantic_core import to_json
+
+from resonate_faas._engine.calls import (
+    Call,
+    Info,
+    Kind,
+    Launch,
+    Race,
+    RetryTimer,
+    StepCall,
+    WorkflowCall,
+    described,
+    marks_of,
+)
+from resonate_faas._engine.codec import Codec, error_body
+from resonate_faas._engine.frames import Frame
+from resonate_faas._engine.futures import Future, Gather, RecordFuture
+from resonate_faas._engine.guard import guarded
+from resonate_faas._engine.ids import attempt_id
+from resonate_faas._engine.options import milliseconds
+from resonate_faas._engine.registry import Function, Registry
+from resonate_faas._errors import (
+    EncodingError,
+    InvocationConflictError,
+    NonDeterminismError,
+    WorkflowInterrupt,
+)
+from resonate_faas._machine.objects import (
+    BRANCH,
+    ORIGIN,
+    PARENT,
+    SCOPE,
+    TIMER,
+    Promise,
+    PromiseState,
+    Value,
+)
+from resonate_faas._machine.requests import Effect, PromiseSettle, Record
+
+PROMISES_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What a deployment decides about replay.
+
+    Attributes:
+        promises_max: records of one root, at most; a call beyond it raises LimitExceededError.
+        resolve_target: gives the address of a group name; one with ``://`` passes through.
+        link: gives the URL that settles an external promise, from (id, birth, action).
+        dependencies: what ``ctx.get_dependency`` gives.
+        log: takes (level, event, fields); silent during replay.
+    """
+
+    promises_max: int = PROMISES_MAX
+    resolve_target: Callable[[str], str] = lambda name: name
+    link: Callable[[str, str, str], str] | None = None
+    dependencies: Mapping[str, Any] = field(default_factory=dict)
+    log: Callable[[int, str, Mapping[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What an activation must do next, in this order: store the effects, stop the abandoned, start the launches.
+
+    ``finish`` settles the root, in the last commit. Launches come only once no effect is outstanding: a step
+    never runs before the promises created ahead of it are durable.
+    """
+
+    effects: tuple[Effect, ...]
+    finish: PromiseSettle | None
+    launches: tuple[Launch, ...]
+    abandoned: tuple[str, ...]
+
+
+class Execution:
+    """The state of one replay.
+
+    Args:
+        root: the task's own promise, pending.
+        birth: the root's birth; marks what detached calls start.
+        function: what the root invokes.
+        args: its arguments, as declared types.
+        kwargs: its keyword arguments.
+        history: the records of this activation by id, the root left out.
+        registry: functions by name.
+        codec: of payloads.
+        settings: the deployment's.
+    """
+
+    def __init__(
+        self,
+        root: Promise,
+        birth: str,
+        function: Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        history: Mapping[str, Promise],
+        registry: Registry,
+        codec: Codec,
+        settings: EngineSettings,
+    ) -> None:
+        self.root = root
+        self.birth = birth
+        self.history = history
+        self.registry = registry
+        self.codec = codec
+        self.settings = settings
+        self.now = root.created_at
+        self.current: Frame | None = None
+        self.made = 0
+        self.fatal: WorkflowInterrupt | None = None
+        self.closed = False
+        self._function = function
+        self._started = False
+        self._horizon = _horizon(history)
+        self._recorded = _children(history)
+        self._ready: deque[Frame] = deque()
+        self._frames: dict[str, Frame] = {}
+        self._calls: dict[str, Call[Any]] = {}
+        self._riding: dict[str, Call[Any]] = {}
+        self._retrying: dict[str, RetryTimer] = {}
+        self._effects: list[Effect] = []
+        self._sent: dict[str, Record] = {}
+        self._joinable: set[str] = set()
+        self._launches: deque[StepCall] = deque()
+        self._abandoned: list[str] = []
+        self._races: list[Race[Any]] = []
+        self._deadlines: list[tuple[int, str]] = []
+        self._finish: PromiseSettle | None = None
+        self._root_call = self._make_root(function, args, kwargs)
+
+    # ---- the worker's side
+
+    @property
+    def running(self) -> bool:
+        """True while a step runs outside the driver."""
+        return any(isinstance(call, StepCall) and call.running for call in self._calls.values())
+
+    @property
+    def promise_count(self) -> int:
+        """How many records the root has by now: replay cost grows with it (rule 4)."""
+        return len(self.history) + self.made
+
+    def advance(self, now_ms: int) -> Round:
+        """Run every frame until all wait, and return what must be done.
+
+        Args:
+            now_ms: this moment; calls made in the round are created at it.
+
+        Raises:
+            WorkflowInterrupt: the activation records nothing more and releases the task.
+        """
+        self.now = max(self.now, now_ms)
+        if not self._started:
+            self._started = True
+            self._root_call.begin()
+        with guarded():
+            self._run_ready()
+            self._expire()
+            self._run_ready()
+        self._decide_races()
+        effects = self._take_effects()
+        launches: list[Launch] = []
+        if not effects and self._finish is None:
+            launches = [self._launch(step) for step in self._launches if not step.abandoned]
+            self._launches.clear()
+        abandoned, self._abandoned = tuple(self._abandoned), []
+        return Round(effects=effects, finish=self._finish, launches=tuple(launches), abandoned=abandoned)
+
+    def ride(self) -> tuple[Effect, ...]:
+        """Return the creates of calls that have been running for long, so that they become visible and durable."""
+        for call in self._calls.values():
+            if isinstance(call, StepCall) and call.running and not call.is_durable:
+                self._riding[call.id] = call
+        return self._creates_riding()
+
+    def stored(self, records: Mapping[str, Promise]) -> None:
+        """Deliver what a commit answered, or what was observed: only stored settlements reach the workflow.
+
+        Raises:
+            NonDeterminismError: a create met the record of another call.
+        """
+        for promise_id, promise in records.items():
+            sent = self._sent.pop(promise_id, None)
+            call = self._calls.get(promise_id)
+            if sent is not None and not self._is_same(sent, promise):
+                if call is not None and self._is_explicit(call):
+                    self._conflict(call)
+                    continue
+                words = described(self._marks(promise_id, sent.param))
+                raise NonDeterminismError(promise_id, self._words(promise), words)
+            if call is None:
+                continue
+            call.is_durable = True
+            self._riding.pop(promise_id, None)
+            if promise.state is not PromiseState.PENDING:
+                self._settled(call, promise)
+
+    def finished(
+        self, step_id: str, *, value: Any = None, error: BaseException | None = None, now_ms: int
+    ) -> None:
+        """Take the outcome of a step; an outcome nobody waits for any more is dropped.
+
+        Raises:
+            WorkflowInterrupt: the step itself raised one.
+        """
+        step = self._calls.get(step_id)
+        if not isinstance(step, StepCall) or not step.running or step.abandoned:
+            return
+        self.now = max(self.now, now_ms)
+        step.running = False
+        if error is None:
+            try:
+                encoded = self.codec.encode(value, step.function.result, _where(step))
+                self._check_result(encoded, step.function, _where(step))
+            except EncodingError as refused:
+                self._conclude(step, PromiseState.REJECTED, self.codec.encode_error(refused, _where(step)))
+            else:
+                self._conclude(step, PromiseState.RESOLVED, encoded)
+        elif isinstance(error, WorkflowInterrupt):
+            raise error
+        else:
+            self._failed(step, error)
+
+    def awaiting(self) -> list[str]:
+        """Return the smallest sufficient set of external promises to suspend on (design section 4).
+
+        Each frame, and each step that waits for its next attempt, adds its own needs; nothing else is awaited.
+        """
+        needs: dict[str, None] = dict.fromkeys(self._retrying)
+        for frame in self._frames.values():
+            if frame.waiting is not None and not frame.waiting._done:
+                needs.update(dict.fromkeys(frame.waiting._needs()))
+        return list(needs)
+
+    def next_wake(self) -> int | None:
+        """Return the next instant at which something ends by time alone: an awaited timer or a call's deadline."""
+        instants = [self._calls[need].timeout_at for need in self.awaiting() if need in self._calls]
+        if self._deadlines:
+            instants.append(self._deadlines[0][0])
+        return min(instants, default=None)
+
+    def due_timers(self, now_ms: int) -> list[str]:
+        """Return the awaited promises whose deadline has passed: to be observed, and so stored, by the worker."""
+        return [
+            need for need in self.awaiting() if need in self._calls and self._calls[need].timeout_at <= now_ms
+        ]
+
+    def close(self) -> None:
+        """End the activation: frames are closed with their contexts dead."""
+        self.closed = True
+        with guarded():
+            for frame in list(self._frames.values()):
+                frame.close()
+        self._frames.clear()
+
+    # ---- the calls' side
+
+    def track(self, call: Call[Any]) -> None:
+        """Know an unsettled call by its id; its frame joins it."""
+        self._calls[call.id] = call
+        self.made += not call.is_durable
+        if call.frame is not None:
+            call.frame.children[call.id] = call
+        if isinstance(call, StepCall | WorkflowCall) and call.timeout_at < self.root.timeout_at:
+            heapq.heappush(self._deadlines, (call.timeout_at, call.id))
+
+    def emit(self, effect: Effect, *, joinable: bool = False) -> None:
+        """Let an effect go out in this round's commit; a joinable create may meet any record of its id."""
+        self._effects.append(effect)
+        if joinable:
+            self._joinable.add(effect.id)
+        self._riding.pop(effect.id, None)
+
+    def wake(self, future: Future[Any]) -> None:
+        """Mark a future settled and make the frames and futures that wait for it go on."""
+        if future._done:
+            return
+        future._done = True
+        waiters, future._waiters = future._waiters, []
+        self._ready.extend(waiters)
+        watchers, future._watchers = future._watchers, []
+        for watcher in watchers:
+            watcher._member_done(future)
+
+    def delivered(self, promise: Promise) -> None:
+        """Note that a settlement reached the workflow: past the last event on record, log lines come out again."""
+        frame = self.current
+        if frame is not None and (promise.settled_at or 0) >= self._horizon:
+            frame.live = True
+
+    def decide(self, race: Race[Any]) -> None:
+        """Choose a race's winner at the end of this round."""
+        if not race._done and race not in self._races:
+            self._races.append(race)
+
+    def open_frame(self, call: WorkflowCall) -> None:
+        """Start running a workflow."""
+        self._riding[call.id] = call
+        call.child = self._open(call)
+
+    def close_frame(self, frame: Frame) -> None:
+        """Close a cancelled frame and cancel what it started."""
+        self._frames.pop(frame.id, None)
+        frame.close()
+        for child in list(frame.children.values()):
+            self.cancel(child)
+
+    def cancel(self, call: RecordFuture[Any]) -> None:
+        """Settle a pending call as cancelled in this round's commit."""
+        known = self._calls.get(call.id)
+        if known is None or known.abandoned or known.kind in (Kind.DETACHED, Kind.NOW):
+            return
+        known.abandoned = True
+        known.stop()
+        self._replace(known, known.settle(PromiseState.CANCELED))
+
+    def abandon(self, step: StepCall) -> None:
+        """Drop a step's running attempt, pending retry or outstanding launch."""
+        self._retrying = {key: timer for key, timer in self._retrying.items() if timer.step is not step}
+        if step.running:
+            step.running = False
+            self._abandoned.append(step.id)
+
+    def resume_attempts(self, step: StepCall) -> None:
+        """Go on after the attempts on record; the number of such records is the attempt count."""
+        last = None
+        while (recorded := self.history.get(attempt_id(step.id, step.failures + 1))) is not None:
+            step.failures += 1
+            last = recorded
+        if last is None or last.state is not PromiseState.PENDING:
+            self.launch(step)
+            return
+        timer = self._retry_timer(step, last.param, last.timeout_at)
+        timer.is_durable = True
+
+    def launch(self, step: StepCall) -> None:
+        """Run a step's next attempt once this round's effects are stored."""
+        self._retrying.pop(attempt_id(step.id, step.failures), None)
+        if step.rides and not step.is_durable:
+            self._riding[step.id] = step
+        self._launches.append(step)
+
+    def tags_of(
+        self, promise_id: str, parent_id: str, extra: Mapping[str, str], *, own_branch: bool
+    ) -> dict[str, str]:
+        """Return a child's tags (protocol section 5)."""
+        tags = self.root.tags
+        return {
+            **extra,
+            ORIGIN: tags.get(ORIGIN) or self.root.id.partition(":")[0],
+            BRANCH: promise_id if own_branch else self.root.id,
+            PARENT: parent_id,
+        }
+
+    def info(
+        self, promise_id: str, function: Function, timeout_at: int, parent_id: str, attempt: int
+    ) -> Info:
+        """Return what a function may know of its execution."""
+        return Info(
+            id=promise_id,
+            root_id=self.root.id,
+            parent_id=parent_id,
+            function=function.name,
+            version=function.version,
+            attempt=attempt,
+            timeout_at=timeout_at,
+            created_at=self.root.created_at,
+            tags=self.root.tags,
+        )
+
+    # ---- inside
+
+    def _make_root(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[Any]:
+        common: dict[str, Any] = {
+            "kind": Kind.RUN,
+            "tags": self.root.tags,
+            "timeout_at": self.root.timeout_at,
+            "function": function,
+            "call": function.call,
+            "call_args": args,
+            "call_kwargs": kwargs,
+        }
+        call: StepCall | WorkflowCall
+        if function.is_workflow:
+            call = WorkflowCall(self.root.id, function.result, self, None, **common)
+        else:
+            policy = function.retry_policy
+            call = StepCall(
+                self.root.id, function.result, self, None, policy=policy, non_retryable=(), **common
+            )
+        call.is_durable = True
+        self._calls[call.id] = call
+        return call
+
+    def _open(self, call: WorkflowCall) -> Frame:
+        from resonate_faas._engine.context import Context  # noqa: PLC0415 - the context calls back into executions
+
+        frame = Frame(call.id, call=call, timeout_at=call.timeout_at, seed=str(self.root.created_at))
+        parent_id = call.frame.id if call.frame is not None else self.root.tags.get(PARENT, call.id)
+        frame.local_tags = self.tags_of(call.id, call.id, {SCOPE: "local"}, own_branch=False)
+        frame.global_tags = self.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
+        frame.live = not self.history
+        context = Context(self, frame, self.info(call.id, call.function, call.timeout_at, parent_id, 1))
+        self._frames[frame.id] = frame
+        frame.routines.append(call.call(context, *call.args, **call.kwargs))
+        self._ready.append(frame)
+        return frame
+
+    def _run_ready(self) -> None:
+        while self._ready:
+            frame = self._ready.popleft()
+            if not frame.closed:
+                self._step(frame)
+
+    def _step(self, frame: Frame) -> None:
+        if frame.outcome is None:
+            self.current = frame
+            try:
+                future = frame.advance()
+            finally:
+                self.current = None
+            if self.fatal is not None:
+                raise self.fatal  # even if the workflow swallowed it
+            if future is not None:
+                frame.live = True
+                future._waiters.append(frame)
+                return
+        self._conclude_frame(frame)
+
+    def _conclude_frame(self, frame: Frame) -> None:
+        """Join the children of a frame that returned, cancel those of one that raised, then settle it."""
+        ok, value = frame.outcome or (True, None)
+        if frame.visited < self._recorded.get(frame.id, 0):
+            raise self._unread(frame)
+        pending = [child for child in frame.children.values() if not child._done]
+        if ok and pending:
+            frame.waiting = Gather(pending, self, return_exceptions=True)
+            frame.waiting._waiters.append(frame)
+            return
+        frame.closed = True
+        self._frames.pop(frame.id, None)
+        call = frame.call
+        if call is None:
+            raise RuntimeError("a frame without a call")
+        for child in pending:
+            self.cancel(child)
+        if ok:
+            try:
+                encoded = self.codec.encode(value, call.function.result, _where(call))
+                self._check_result(encoded, call.function, _where(call))
+            except EncodingError as refused:
+                ok, value = False, refused
+            else:
+                self._conclude(call, PromiseState.RESOLVED, encoded)
+        if not ok:
+            self._conclude(
+                call, PromiseState.REJECTED, self.codec.encode_error(cast(BaseException, value), _where(call))
+            )
+
+    def _check_result(self, encoded: Value, function: Function, where: str) -> None:
+        """Refuse at once a result that a replay could not read."""
+        try:
+            self.codec.decode(encoded, function.result, where)
+        except Exception as error:
+            raise EncodingError(where, f"it does not read back as {function.result!r}: {error}") from error
+
+    def _conclude(self, call: Call[Any], state: PromiseState, value: Value) -> None:
+        if call is self._root_call:
+            self._finish = PromiseSettle(id=call.id, state=state, value=value)
+        else:
+            self.emit(call.settle(state, value))
+
+    def _failed(self, step: StepCall, error: BaseException) -> None:
+        """Record the failed attempt as a timer that starts the next one, or reject."""
+        retry = step.failures + 1
+        wait = None if isinstance(error, step.non_retryable) else step.policy.wait(retry)
+        until = None if wait is None else self.now + milliseconds(wait, "a retry's wait")
+        if until is None or until >= step.timeout_at:
+            self._conclude(step, PromiseState.REJECTED, self.codec.encode_error(error, _where(step)))
+            return
+        step.failures = retry
+        note = {"kind": Kind.RETRY, "func": step.function.name, "attempt": retry, "error": error_body(error)}
+        timer = self._retry_timer(step, self.codec.pack(to_json(note), step.id), until)
+        if not step.is_durable:
+            self._riding[step.id] = step
+        self.emit(timer.create())
+
+    def _retry_timer(self, step: StepCall, param: Value, timeout_at: int) -> RetryTimer:
+        timer_id = attempt_id(step.id, step.failures)
+        tags = self.tags_of(timer_id, step.id, {SCOPE: "global", TIMER: "true"}, own_branch=True)
+        timer = RetryTimer(
+            timer_id,
+            Any,
+            self,
+            None,
+            kind=Kind.RETRY,
+            param=param,
+            tags=tags,
+            timeout_at=timeout_at,
+            step=step,
+        )
+        step.timer = timer
+        self._calls[timer_id] = timer
+        self._retrying[timer_id] = timer
+        return timer
+
+    def _launch(self, step: StepCall) -> Launch:
+        step.running = True
+        frame = step.frame
+        parent_id = frame.id if frame is not None else self.root.tags.get(PARENT, step.id)
+        info = self.info(step.id, step.function, step.timeout_at, parent_id, step.failures + 1)
+        return Launch(
+            id=step.id,
+            function=step.function,
+            call=step.call,
+            args=step.args,
+            kwargs=step.kwargs,
+            info=info,
+            contextvars=step.variables,
+        )
+
+    def _expire(self) -> None:
+        """Settle local calls whose own deadline has passed: the machine makes it the deadline's settlement."""
+        while self._deadlines and self._deadlines[0][0] <= self.now:
+            call = self._calls.get(heapq.heappop(self._deadlines)[1])
+            if call is not None and not call.abandoned:
+                call.stop()
+                call.abandoned = True
+                self._replace(call, call.settle(PromiseState.CANCELED))
+
+    def _decide_races(self) -> None:
+        """Record each race's winner, and cancel its losers in the same commit."""
+        races, self._races = self._races, []
+        for race in races:
+            if race._done or race.abandoned:
+                continue
+            winner = race.first()
+            self.emit(race.create(PromiseState.RESOLVED, self.codec.encode(winner, int, race.id)))
+            race.abandoned = True
+            if race.cancels:
+                for index, member in enumerate(race.members):
+                    if index != winner and not member._done:
+                        member.cancel()
+
+    def _replace(self, call: Call[Any], effect: Effect) -> None:
+        """Emit a settlement; it takes the place of a create that has not gone out yet."""
+        if isinstance(effect, PromiseSettle) or call.id not in {waiting.id for waiting in self._effects}:
+            self.emit(effect)
+            return
+        self._effects = [effect if waiting.id == call.id else waiting for waiting in self._effects]
+
+    def _take_effects(self) -> tuple[Effect, ...]:
+        """Return this round's effects, creates that ride along first; none, if nothing needs to go out."""
+        if not self._effects and self._finish is None:
+            return ()
+        riding = self._creates_riding() if self._finish is None else ()
+        effects, self._effects = (*riding, *self._effects), []
+        for effect in effects:
+            if isinstance(effect, Record) and effect.id not in self._joinable:
+                self._sent[effect.id] = effect
+        return effects
+
+    def _creates_riding(self) -> tuple[Effect, ...]:
+        riding = [call.create() for call in self._riding.values() if not call.is_durable and not call._done]
+        self._riding.clear()
+        for record in riding:
+            self._sent[record.id] = record
+        return tuple(riding)
+
+    def _settled(self, call: Call[Any], promise: Promise) -> None:
+        del self._calls[call.id]
+        if call.frame is not None:
+            call.frame.children.pop(call.id, None)
+        self._retrying.pop(call.id, None)
+        if not call.abandoned and isinstance(call, StepCall | WorkflowCall):
+            call.stop()
+        call._settle(promise)
+
+    # ---- divergence
+
+    def check(self, recorded: Promise, param: Value, line: Callable[[], str]) -> None:
+        """Compare a call with the record at its id.
+
+        Raises:
+            NonDeterminismError: another function, kind or digest.
+        """
+        if recorded.param.data != param.data and not self._same_marks(recorded, param):
+            words = described(self._marks(recorded.id, param))
+            self.fatal = NonDeterminismError(recorded.id, self._words(recorded), words, line())
+            raise self.fatal
+
+    def _is_same(self, sent: Record, promise: Promise) -> bool:
+        """True if a create met nothing, or the record of the very same call."""
+        if promise.param.data != sent.param.data and not self._same_marks(promise, sent.param):
+            return False
+        is_successor = bool(sent.birth) and sent.id not in self._calls
+        return not is_successor or promise.tags.get(PARENT) == sent.tags.get(PARENT)
+
+    def _same_marks(self, recorded: Promise, param: Value) -> bool:
+        marks = marks_of(recorded.id, recorded.param, self.codec)
+        return marks is None or marks == self._marks(recorded.id, param)
+
+    def _marks(self, promise_id: str, param: Value) -> dict[str, Any]:
+        return marks_of(promise_id, param, self.codec) or {}
+
+    def _words(self, promise: Promise) -> str:
+        return described(self._marks(promise.id, promise.param))
+
+    def _is_explicit(self, call: Call[Any]) -> bool:
+        """True if the user chose the id: meeting another's record there is an error to catch."""
+        return call.frame is not None and not call.id.startswith(call.frame.prefix)
+
+    def _conflict(self, call: Call[Any]) -> None:
+        del self._calls[call.id]
+        if call.frame is not None:
+            call.frame.children.pop(call.id, None)
+        call._error = InvocationConflictError(
+            409, f"promise {call.id!r} exists with another function or other arguments"
+        )
+        self.wake(call)
+
+    def _unread(self, frame: Frame) -> NonDeterminismError:
+        for number in range(frame.counter + 1, frame.counter + self._recorded[frame.id] + 2):
+            for mark in ("", "r"):
+                record = self.history.get(f"{frame.prefix}{number}{mark}")
+                if record is not None:
+                    return NonDeterminismError(record.id, self._words(record), "a return before this call")
+        return NonDeterminismError(frame.id, "more calls", "a return before them")
+
+
+def _where(call: StepCall | WorkflowCall) -> str:
+    return f"the result of {call.function.name} ({call.id!r})"
+
+
+def _horizon(history: Mapping[str, Promise]) -> int:
+    """Return the instant of the last event that an earlier activation recorded itself."""
+    instants = (
+        record.settled_at
+        if record.tags.get(SCOPE) == "local" and record.settled_at is not None
+        else record.created_at
+        for record in history.values()
+    )
+    return max(instants, default=0)
+
+
+def _children(history: Mapping[str, Promise]) -> dict[str, int]:
+    """Return how many numbered children each frame has on record."""
+    counts: dict[str, int] = {}
+    for promise_id in history:
+        parent, _, last = promise_id.rpartition("." if "." in promise_id.rpartition(":")[2] else ":")
+        if not last.startswith("a"):
+            counts[parent] = counts.get(parent, 0) + 1
+    return counts

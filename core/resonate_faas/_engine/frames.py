@@ -1,0 +1,141 @@
+"""Frames: one running workflow function each, stepped by hand, with no event loop."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
+from types import CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from resonate_faas._engine.futures import Future
+from resonate_faas._engine.guard import routine_line
+from resonate_faas._engine.ids import DeterministicRandom, child_prefix
+from resonate_faas._errors import ForeignAwaitError, WorkflowInterrupt
+
+if TYPE_CHECKING:
+    from resonate_faas._engine.calls import Call, WorkflowCall
+
+Routine = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
+
+
+class Frame:
+    """A workflow function being run or replayed: its routines, its child counter, what it waits for.
+
+    Attributes:
+        id: the promise it settles.
+        call: the call that started it; None: the root.
+        timeout_at: no child outlives it, epoch milliseconds.
+        counter: children so far; the next child's number is one more.
+        visited: children found in the history.
+        children: not settled when last seen, detached ones left out.
+        waiting: what its innermost routine awaits.
+        live: past what earlier activations did; log lines come out again.
+    """
+
+    __slots__ = (
+        "call",
+        "children",
+        "closed",
+        "contextvars",
+        "counter",
+        "global_tags",
+        "id",
+        "live",
+        "local_tags",
+        "outcome",
+        "prefix",
+        "random",
+        "routines",
+        "timeout_at",
+        "visited",
+        "waiting",
+    )
+
+    def __init__(self, frame_id: str, *, call: WorkflowCall | None, timeout_at: int, seed: str) -> None:
+        self.id = frame_id
+        self.call = call
+        self.timeout_at = timeout_at
+        self.prefix = child_prefix(frame_id)
+        self.counter = 0
+        self.visited = 0
+        self.children: dict[str, Call[Any]] = {}
+        self.waiting: Future[Any] | None = None
+        self.live = False
+        self.closed = False
+        self.outcome: tuple[bool, Any] | None = None
+        self.random = DeterministicRandom(f"{frame_id}\x00{seed}")
+        self.contextvars = contextvars.copy_context()
+        self.routines: list[Routine] = []
+        self.local_tags: dict[str, str] = {}
+        self.global_tags: dict[str, str] = {}
+
+    def advance(self) -> Future[Any] | None:
+        """Run until the frame waits for a future, which is returned, or has an ``outcome``.
+
+        Raises:
+            WorkflowInterrupt: the activation ends here.
+        """
+        value, error = None, None
+        if self.waiting is not None:
+            value, error = _outcome(self.waiting)
+            self.waiting = None
+        while self.routines:
+            routine = self.routines[-1]
+            try:
+                if error is None:
+                    yielded = self.contextvars.run(routine.send, value)
+                else:
+                    yielded = self.contextvars.run(routine.throw, error)
+            except StopIteration as stop:
+                self.routines.pop()
+                value, error = stop.value, None
+            except Exception as raised:  # noqa: BLE001 - whatever the workflow raises is its outcome
+                self.routines.pop()
+                value, error = None, raised
+            else:
+                if isinstance(yielded, Future) and not yielded._done:
+                    self.waiting = yielded
+                    return yielded
+                value, error = self._resume_with(routine, yielded)
+        self.outcome = (error is None, value if error is None else error)
+        return None
+
+    def _resume_with(self, routine: Routine, yielded: Any) -> tuple[Any, Exception | None]:
+        """Return what to send or throw into the routine on top after it yielded something that needs no waiting."""
+        if isinstance(yielded, Future):
+            return _outcome(yielded)
+        if isinstance(yielded, CoroutineType | GeneratorType):
+            self.routines.append(yielded)  # `yield helper(ctx)` in a generator runs inline, in this frame
+            return None, None
+        self._refuse(routine, yielded)
+
+    def _refuse(self, routine: Routine, yielded: Any) -> NoReturn:
+        """Raise the interrupt inside the workflow, so that its line shows in the traceback, then out of it."""
+        what = (
+            "a bare yield" if yielded is None else f"{type(yielded).__name__} (not a future of the context)"
+        )
+        interrupt = ForeignAwaitError(what, routine_line(routine))
+        try:
+            self.contextvars.run(routine.throw, interrupt)
+        except WorkflowInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001, S110 - the interrupt wins whatever the workflow makes of it
+            pass
+        raise interrupt
+
+    def close(self) -> None:
+        """End the frame unfinished: finally blocks run, with the context dead; nothing is recorded."""
+        self.closed = True
+        while self.routines:
+            routine = self.routines.pop()
+            with suppress(BaseException):  # a frame that is given up can't be heard any more
+                self.contextvars.run(routine.close)
+
+
+def _outcome(future: Future[Any]) -> tuple[Any, Exception | None]:
+    """Return a settled future as (value, None) or (None, error)."""
+    try:
+        return future._result(), None
+    except Exception as error:  # noqa: BLE001 - the recorded rejection, thrown into the frame
+        return None, error
