@@ -65,7 +65,7 @@ class SqliteStore(OptimisticStore):
         rules: decide when an object is due.
         busy_timeout_ms: how long a write waits for the writers of other processes.
         synchronous: FULL: what was acknowledged survives a power loss. NORMAL: a process crash only; after a power
-            loss the latest transactions may be gone (never half of one), for about ten times as many a second.
+            loss the latest transactions may be gone (never half of one), for more transactions a second.
         pause: waits between the attempts of a transaction; takes seconds.
 
     Raises:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resonate_faas._errors import ConflictError, OutcomeUnknownError
+from resonate_faas._errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
 from resonate_faas._machine.objects import Object
 from resonate_faas._machine.requests import Need, Outcome
 from resonate_faas._ports import NOTHING_KNOWN, Result, Step, Versioned
@@ -150,7 +150,12 @@ class _Attempt:
 
         A deletion leaves no nonce; one whose answer was lost counts as done when nothing is left.
         """
-        found = self._store.read(tuple(outcome.writes))
+        try:
+            found = self._store.read(tuple(outcome.writes))
+        except (
+            StoreUnavailableError
+        ) as error:  # it says that nothing was written: of the read, not of the write
+            raise OutcomeUnknownError(tuple(outcome.writes), str(error)) from error
         ours = any(stored.nonce == self._nonce for stored in found.values())
         gone = self._unknown is not None and all(
             found[key].object is None and written is None for key, written in outcome.writes.items()

@@ -1,8 +1,11 @@
 """Fakes, and the contracts that say what a store and a queue are. Needs the extra ``testing`` (pytest)."""
 
+from resonate_faas.testing._contract_transact import TRANSACTION_ITEMS_MAX
 from resonate_faas.testing._fake_clock import EPOCH_MS, FakeClock
 from resonate_faas.testing._memory_queue import Disorder, MemoryQueue
 from resonate_faas.testing._memory_store import MemoryStore
+from resonate_faas.testing._queue_contract import QueueContract
+from resonate_faas.testing._store_contract import StoreContract
 from resonate_faas.testing._wrappers import (
     CountingStore,
     Counts,
@@ -14,6 +17,7 @@ from resonate_faas.testing._wrappers import (
 
 __all__ = [
     "EPOCH_MS",
+    "TRANSACTION_ITEMS_MAX",
     "CountingStore",
     "Counts",
     "Disorder",
@@ -23,5 +27,7 @@ __all__ = [
     "MemoryQueue",
     "MemoryStore",
     "PrimitiveStore",
+    "QueueContract",
+    "StoreContract",
     "WrappedStore",
 ]
