@@ -1,1 +1,92 @@
-"""Durable functions for Python on serverless platforms."""
+"""Durable functions for Python on serverless platforms, with no server to operate.
+
+Write workflows as ordinary functions whose first parameter is the :class:`Context`; register them with
+:class:`Resonate`; hand that to a platform's handler, or to ``resonate-faas dev`` on a laptop.
+"""
+
+from __future__ import annotations
+
+from resonate_faas._engine.calls import Info
+from resonate_faas._engine.codec import Encryptor
+from resonate_faas._engine.context import Context, ExternalPromise, StepContext
+from resonate_faas._engine.futures import Future
+from resonate_faas._engine.retry import Constant, Exponential, Linear, Never, RetryPolicy
+from resonate_faas._errors import (
+    AlreadyRegisteredError,
+    ApplicationError,
+    ArgumentsError,
+    CodecError,
+    ConflictError,
+    ContextClosedError,
+    DecodingError,
+    DependencyNotFoundError,
+    Disposition,
+    DurableError,
+    EncodingError,
+    ForeignAwaitError,
+    FunctionNotFoundError,
+    InvalidNameError,
+    InvocationConflictError,
+    LimitExceededError,
+    NonDeterminismError,
+    OutcomeUnknownError,
+    PromiseCanceledError,
+    PromiseTimeoutError,
+    QueueError,
+    RegistryError,
+    RequestRefusedError,
+    ResonateFaasError,
+    StoreError,
+    StoreUnavailableError,
+    TaskNotAcquiredError,
+    WorkflowInterrupt,
+)
+from resonate_faas._ports import Clock, Queue, Session, Store
+from resonate_faas._resonate import Resonate
+
+__all__ = [
+    "AlreadyRegisteredError",
+    "ApplicationError",
+    "ArgumentsError",
+    "Clock",
+    "CodecError",
+    "ConflictError",
+    "Constant",
+    "Context",
+    "ContextClosedError",
+    "DecodingError",
+    "DependencyNotFoundError",
+    "Disposition",
+    "DurableError",
+    "EncodingError",
+    "Encryptor",
+    "Exponential",
+    "ExternalPromise",
+    "ForeignAwaitError",
+    "FunctionNotFoundError",
+    "Future",
+    "Info",
+    "InvalidNameError",
+    "InvocationConflictError",
+    "LimitExceededError",
+    "Linear",
+    "Never",
+    "NonDeterminismError",
+    "OutcomeUnknownError",
+    "PromiseCanceledError",
+    "PromiseTimeoutError",
+    "Queue",
+    "QueueError",
+    "RegistryError",
+    "RequestRefusedError",
+    "Resonate",
+    "ResonateFaasError",
+    "RetryPolicy",
+    "Session",
+    "StepContext",
+    "Store",
+    "StoreError",
+    "StoreUnavailableError",
+    "TaskNotAcquiredError",
+    "WorkflowInterrupt",
+]

@@ -188,7 +188,7 @@ class Session(Protocol):
 
     def commit(
         self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None
-    ) -> Mapping[str, PromiseObject]:
+    ) -> Mapping[str, Promise]:
         """Apply effects in order under the fence, packed into as few transactions as the store's bounds allow.
 
         Args:

@@ -105,10 +105,10 @@ class Frame:
         """Return what to send or throw into the routine on top after it yielded something that needs no waiting."""
         if isinstance(yielded, Future):
             return _outcome(yielded)
-        if isinstance(yielded, CoroutineType | GeneratorType):
-            self.routines.append(yielded)  # `yield helper(ctx)` in a generator runs inline, in this frame
-            return None, None
-        self._refuse(routine, yielded)
+        if not isinstance(yielded, CoroutineType | GeneratorType):
+            self._refuse(routine, yielded)
+        self.routines.append(yielded)  # `yield helper(ctx)` in a generator runs inline, in this frame
+        return None, None
 
     def _refuse(self, routine: Routine, yielded: Any) -> NoReturn:
         """Raise the interrupt inside the workflow, so that its line shows in the traceback, then out of it."""

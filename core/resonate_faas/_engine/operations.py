@@ -340,7 +340,7 @@ class Operations:
         if settled is not None and promise is not None:
             return factory.settled(promise, hint, execution)  # type: ignore[attr-defined, no-any-return]
         tags = {**options.tags, **self.frame.global_tags, EXTERNAL: "true", BRANCH: promise_id}
-        call = self._call(
+        call: Call[Any] = self._call(
             factory,
             promise_id,
             hint,
@@ -349,6 +349,7 @@ class Operations:
             tags=tags,
             timeout_at=self.deadline(options, None),
         )
+        call.birth = promise_id if options.id is not None else ""
         return self.place(call)
 
     def instant(self, value: Any, hint: Any) -> RecordFuture[Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Final
 
 from resonate_faas._engine.retry import RetryPolicy
@@ -31,7 +30,7 @@ class Options:
     target: str | None = None
     version: int = 0
     id: str | None = None
-    tags: Mapping[str, str] = MappingProxyType({})
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_OPTIONS: Final = Options()
