@@ -6,7 +6,7 @@ Two kinds of refusal come out of validation: a *shape* (a field is missing or of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
+from resonate_faas._addresses import ADDRESS_BYTES_MAX
 from resonate_faas._machine.ids import ID_BYTES_MAX, id_error
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -48,7 +49,7 @@ CLOCK_MAX: Final = 253_402_300_799_999
 
 TAGS_MAX: Final = 100
 TAG_NAME_BYTES_MAX: Final = 256
-TAG_TEXT_BYTES_MAX: Final = 2_048
+TAG_TEXT_BYTES_MAX: Final = ADDRESS_BYTES_MAX
 TAGS_BYTES_MAX: Final = 32_768
 """Tags live in the item that every lease check reads: they stay small (design section 4)."""
 
@@ -116,9 +117,9 @@ def byte_count(text: str, name: str) -> int:
         raise broken(f"{name} must be valid Unicode") from None
 
 
-def quoted(text: object) -> str:
+def quoted(text: str) -> str:
     """Return a client's text for an error message: printable ASCII, at most 64 characters."""
-    return ascii(str(text)[: _QUOTED_MAX + 1])[1:-1][:_QUOTED_MAX]
+    return ascii(text[:_QUOTED_MAX])[1:-1][:_QUOTED_MAX]
 
 
 def id_rule(text: str, noun: str) -> str | None:
@@ -139,12 +140,12 @@ def _an_id(noun: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def at_most(count: int, noun: str) -> BeforeValidator:
+def at_most(count: int) -> BeforeValidator:
     """Bound a collection before its members are looked at: a long list of bad members must not cost much."""
 
-    def check(raw: object) -> object:
-        if isinstance(raw, Sized) and not isinstance(raw, str) and len(raw) > count:
-            raise broken(f"{noun} must not hold more than {count} entries")
+    def check(raw: object, info: ValidationInfo) -> object:
+        if isinstance(raw, list | dict) and len(raw) > count:
+            raise broken(f"{to_camel(info.field_name or 'it')} must not hold more than {count} entries")
         return raw
 
     return BeforeValidator(check)
@@ -164,7 +165,9 @@ def _variant(states: type[StrEnum], *, without: frozenset[str] = frozenset()) ->
     expected = ", ".join(f"`{state}`" for state in known)
 
     def check(raw: object) -> object:
-        if isinstance(raw, str) and raw in known:
+        if not isinstance(raw, str):
+            raise PydanticCustomError("string_type", "must be a string")
+        if raw in known:
             return states(raw)
         text = f"unknown variant `{quoted(raw)}`, expected one of {expected}"
         raise PydanticCustomError("variant", "{text}", {"text": text})
@@ -192,7 +195,7 @@ def _tags(tags: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] |
 class WireValue(Wire):
     """A payload on the wire (protocol section 2.1)."""
 
-    headers: Annotated[dict[str, str] | None, at_most(HEADERS_MAX, "headers")] = None
+    headers: Annotated[dict[str, str] | None, at_most(HEADERS_MAX)] = None
     data: str | None = None
 
 
@@ -249,7 +252,9 @@ Cron = Annotated[
     str, _FILLED, Says("Cron expression is required"), text_at_most(CRON_BYTES_MAX, "cron"), REQUIRED
 ]
 Zone = Annotated[str, _FILLED, text_at_most(ZONE_BYTES_MAX, "zone")]
-ListenerAddress = Annotated[str, _FILLED, Says("Address is required"), REQUIRED]
+ListenerAddress = Annotated[
+    str, _FILLED, Says("Address is required"), text_at_most(ADDRESS_BYTES_MAX, "Address"), REQUIRED
+]
 ProcessId = Annotated[
     str, _FILLED, Says("Process ID is required"), text_at_most(PID_BYTES_MAX, "Process ID"), REQUIRED
 ]
@@ -264,7 +269,7 @@ TickTime = Annotated[int, Field(ge=0, le=CLOCK_MAX), Says("Missing or invalid 't
 Limit = Annotated[int, Field(ge=1), Says("Limit must be a positive integer"), AfterValidator(_limit)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
 
-Tags = Annotated[dict[str, str] | None, at_most(TAGS_MAX, "tags"), AfterValidator(_tags)]
+Tags = Annotated[dict[str, str] | None, at_most(TAGS_MAX), AfterValidator(_tags)]
 Payload = Annotated[WireValue | None, AfterValidator(_value)]
 AnyPromiseState = Annotated[PromiseState, _variant(PromiseState)]
 AnyTaskState = Annotated[TaskState, _variant(TaskState)]
@@ -282,7 +287,7 @@ def describe(error: ValidationError, prefix: str = "") -> str:
     rules: dict[str, None] = {}
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         kind, message = one["type"], one["msg"]
-        path = prefix + ".".join(quoted(part) for part in one["loc"])
+        path = prefix + ".".join(quoted(str(part)) for part in one["loc"])
         if kind == "rule":
             rules[message] = None
         elif kind == "variant":

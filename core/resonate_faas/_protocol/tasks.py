@@ -144,7 +144,7 @@ class TaskHeartbeatData(RequestData):
     """task.heartbeat; an empty list is accepted (D7)."""
 
     pid: ProcessId
-    tasks: Annotated[list[TaskRefData], at_most(TASKS_MAX, "tasks")]
+    tasks: Annotated[list[TaskRefData], at_most(TASKS_MAX)]
 
     def to_request(self) -> TaskHeartbeat:
         """Return the plain request."""
@@ -157,7 +157,7 @@ class TaskSuspendData(RequestData):
 
     id: TaskId
     version: Version
-    actions: Annotated[list[CallbackAction], at_most(ACTIONS_MAX, "actions")]
+    actions: Annotated[list[CallbackAction], at_most(ACTIONS_MAX)]
 
     def broken_rule(self, scope: Scope) -> str | None:
         """Refuse an action that would resume another task (D9)."""
