@@ -172,7 +172,7 @@ def _recorded(turn: Turn, effect: Record, holder: PromiseObject) -> PromiseObjec
 
 def park(turn: Turn, request: Park) -> Reply:
     """Suspend on the awaited promises, or only register on a chunk of them; a redirect brings the settled ones."""
-    if not request.awaited and not request.registered:
+    if not request.awaited:
         return refuse(400, "Actions array cannot be empty")
     malformed = tasks.malformed_wait(request.id, (*request.registered, *request.awaited))
     if malformed is not None:
