@@ -6,11 +6,11 @@ Write workflows as ordinary functions whose first parameter is the :class:`Conte
 
 from __future__ import annotations
 
-from resonate_faas._engine.calls import Info
 from resonate_faas._engine.codec import Encryptor
 from resonate_faas._engine.context import Context, ExternalPromise, StepContext
 from resonate_faas._engine.futures import Future
 from resonate_faas._engine.retry import Constant, Exponential, Linear, Never, RetryPolicy
+from resonate_faas._engine.steps import Info
 from resonate_faas._errors import (
     AlreadyRegisteredError,
     ApplicationError,

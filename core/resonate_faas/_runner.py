@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextvars import Context as ContextVars
 from typing import Any, Protocol
 
-from resonate_faas._engine.calls import Launch
 from resonate_faas._engine.context import StepContext
+from resonate_faas._engine.steps import Launch
 
 THREADS_MAX = 32
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from resonate_faas._engine.calls import Launch
 from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.execution import EngineSettings, Execution, Round
 from resonate_faas._engine.invocation import invoked
 from resonate_faas._engine.registry import Registry
+from resonate_faas._engine.steps import Launch
 from resonate_faas._errors import (
     ArgumentsError,
     DecodingError,

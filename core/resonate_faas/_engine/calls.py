@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context as ContextVars
-from contextvars import copy_context
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
 from resonate_faas._engine.futures import Future, RecordFuture, T_co
-from resonate_faas._engine.registry import Function
-from resonate_faas._engine.retry import RetryPolicy
 from resonate_faas._errors import DecodingError
-from resonate_faas._machine.objects import EMPTY, Promise, PromiseState, Value
+from resonate_faas._machine.objects import EMPTY, PromiseState, Value
 from resonate_faas._machine.requests import Effect, PromiseSettle, Record
 
 if TYPE_CHECKING:
@@ -36,46 +31,6 @@ class Kind(StrEnum):
     NOW = "now"
     RACE = "race"
     RETRY = "retry"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
-    """What a function may know of its own execution.
-
-    Attributes:
-        id: its promise; a stable idempotency key for a step's side effects.
-        root_id: the execution it belongs to.
-        parent_id: the promise of the caller; its own for a root.
-        function: the registered or own name.
-        version: of the function.
-        attempt: from 1.
-        timeout_at: deadline, epoch milliseconds.
-        created_at: when the root was created, epoch milliseconds.
-        tags: the root promise's.
-    """
-
-    id: str
-    root_id: str
-    parent_id: str
-    function: str
-    version: int
-    attempt: int
-    timeout_at: int
-    created_at: int
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """A step to be executed outside the driver, in a copy of its frame's context variables."""
-
-    id: str
-    function: Function
-    call: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    info: Info
-    contextvars: ContextVars
 
 
 _NAMES: dict[str, str] = {}
@@ -223,111 +178,6 @@ class InstantCall(Call[Any]):
         """Record the value; it is given out once stored."""
         value = self._execution.codec.encode(self.value, self._hint, self.id)
         self._execution.emit(self.create(PromiseState.RESOLVED, value))
-
-
-class StepCall(Call[Any]):
-    """A function run outside the driver, in this process, retried by its policy."""
-
-    __slots__ = (
-        "args",
-        "call",
-        "failures",
-        "function",
-        "kwargs",
-        "non_retryable",
-        "policy",
-        "running",
-        "timer",
-        "variables",
-    )
-
-    def __init__(
-        self,
-        *args: Any,
-        function: Function,
-        call: Callable[..., Any],
-        call_args: tuple[Any, ...],
-        call_kwargs: Mapping[str, Any],
-        policy: RetryPolicy,
-        non_retryable: tuple[type[BaseException], ...],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.function = function
-        self.call = call
-        self.args = call_args
-        self.kwargs = call_kwargs
-        self.policy = policy
-        self.non_retryable = non_retryable
-        self.failures = 0
-        self.running = False
-        self.timer: RetryTimer | None = None
-        self.variables = copy_context()
-
-    def begin(self) -> None:
-        """Start the first attempt, or go on where the recorded attempts ended."""
-        self._execution.resume_attempts(self)
-
-    def stop(self) -> None:
-        """Abandon the running attempt, forget the next."""
-        self.abandoned = True
-        self.timer = None
-        self._execution.abandon(self)
-
-    def _needs(self) -> list[str]:
-        return []  # the attempt runs here; a pending retry timer is a need of its own
-
-
-class RetryTimer(Call[Any]):
-    """A failed attempt: a timer whose param holds the error and whose end starts the next attempt."""
-
-    __slots__ = ("step",)
-
-    def __init__(self, *args: Any, step: StepCall, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.step = step
-
-    def _settle(self, promise: Promise) -> None:
-        super()._settle(promise)
-        step = self.step
-        if step.timer is self and not step._done and not step.abandoned:
-            step.timer = None
-            self._execution.launch(step)
-
-
-class WorkflowCall(Call[Any]):
-    """A workflow run in this activation, in a frame of its own."""
-
-    __slots__ = ("args", "call", "child", "function", "kwargs")
-
-    def __init__(
-        self,
-        *args: Any,
-        function: Function,
-        call: Callable[..., Any],
-        call_args: tuple[Any, ...],
-        call_kwargs: Mapping[str, Any],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.function = function
-        self.call = call
-        self.args = call_args
-        self.kwargs = call_kwargs
-        self.child: Frame | None = None
-
-    def begin(self) -> None:
-        """Open the frame; the create rides in the next commit of any kind."""
-        self._execution.open_frame(self)
-
-    def stop(self) -> None:
-        """Close the frame and cancel what it started."""
-        self.abandoned = True
-        if self.child is not None:
-            self._execution.close_frame(self.child)
-
-    def _needs(self) -> list[str]:
-        return []  # its frame has needs of its own
 
 
 class Race(Call[T_co]):

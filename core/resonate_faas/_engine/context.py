@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
-from resonate_faas._engine.calls import Call, Info, Race
+from resonate_faas._engine.calls import Call, Race
 from resonate_faas._engine.futures import Future, Gather
 from resonate_faas._engine.ids import DeterministicRandom
 from resonate_faas._engine.operations import Operations, check_futures
 from resonate_faas._engine.options import NO_OPTIONS, Options, milliseconds
 from resonate_faas._engine.retry import RetryPolicy
+from resonate_faas._engine.steps import Info
 from resonate_faas._errors import DependencyNotFoundError
 
 if TYPE_CHECKING:

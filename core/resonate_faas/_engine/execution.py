@@ -10,33 +10,23 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
-
-from pydantic_core import to_json
+from typing import Any, Final
 
 from resonate_faas._engine.calls import (
     Call,
-    Info,
     Kind,
-    Launch,
     Race,
-    RetryTimer,
-    StepCall,
-    WorkflowCall,
-    described,
-    marks_of,
 )
-from resonate_faas._engine.codec import Codec, error_body
+from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.frames import Frame
 from resonate_faas._engine.futures import Future, Gather, RecordFuture
 from resonate_faas._engine.guard import guarded
 from resonate_faas._engine.ids import attempt_id
-from resonate_faas._engine.options import milliseconds
+from resonate_faas._engine.recorded import History
 from resonate_faas._engine.registry import Function, Registry
+from resonate_faas._engine.steps import Info, Launch, RetryTimer, StepCall, WorkflowCall
 from resonate_faas._errors import (
-    EncodingError,
     InvocationConflictError,
-    NonDeterminismError,
     WorkflowInterrupt,
 )
 from resonate_faas._machine.objects import (
@@ -44,7 +34,6 @@ from resonate_faas._machine.objects import (
     ORIGIN,
     PARENT,
     SCOPE,
-    TIMER,
     Promise,
     PromiseState,
     Value,
@@ -117,7 +106,7 @@ class Execution:
     ) -> None:
         self.root = root
         self.birth = birth
-        self.history = history
+        self.history = History(history, codec)
         self.registry = registry
         self.codec = codec
         self.settings = settings
@@ -126,10 +115,7 @@ class Execution:
         self.made = 0
         self.fatal: WorkflowInterrupt | None = None
         self.closed = False
-        self._function = function
         self._started = False
-        self._horizon = _horizon(history)
-        self._recorded = _children(history)
         self._ready: deque[Frame] = deque()
         self._frames: dict[str, Frame] = {}
         self._calls: dict[str, Call[Any]] = {}
@@ -139,6 +125,7 @@ class Execution:
         self._sent: dict[str, Record] = {}
         self._joinable: set[str] = set()
         self._launches: deque[StepCall] = deque()
+        self._running: set[str] = set()
         self._abandoned: list[str] = []
         self._races: list[Race[Any]] = []
         self._deadlines: list[tuple[int, str]] = []
@@ -150,7 +137,7 @@ class Execution:
     @property
     def running(self) -> bool:
         """True while a step runs outside the driver."""
-        return any(isinstance(call, StepCall) and call.running for call in self._calls.values())
+        return bool(self._running)
 
     @property
     def promise_count(self) -> int:
@@ -185,9 +172,9 @@ class Execution:
 
     def ride(self) -> tuple[Effect, ...]:
         """Return the creates of calls that have been running for long, so that they become visible and durable."""
-        for call in self._calls.values():
-            if isinstance(call, StepCall) and call.running and not call.is_durable:
-                self._riding[call.id] = call
+        for step_id in self._running:
+            if not self._calls[step_id].is_durable:
+                self._riding[step_id] = self._calls[step_id]
         return self._creates_riding()
 
     def stored(self, records: Mapping[str, Promise]) -> None:
@@ -199,12 +186,13 @@ class Execution:
         for promise_id, promise in records.items():
             sent = self._sent.pop(promise_id, None)
             call = self._calls.get(promise_id)
-            if sent is not None and not self._is_same(sent, promise):
-                if call is not None and self._is_explicit(call):
+            if sent is not None:
+                divergence = self.history.met(sent, promise, is_successor=bool(sent.birth) and call is None)
+                if divergence is not None and call is not None and self._is_explicit(call):
                     self._conflict(call)
                     continue
-                words = described(self._marks(promise_id, sent.param))
-                raise NonDeterminismError(promise_id, self._words(promise), words)
+                if divergence is not None:
+                    raise divergence
             if call is None:
                 continue
             call.is_durable = True
@@ -225,18 +213,13 @@ class Execution:
             return
         self.now = max(self.now, now_ms)
         step.running = False
+        self._running.discard(step_id)
         if error is None:
-            try:
-                encoded = self.codec.encode(value, step.function.result, _where(step))
-                self._check_result(encoded, step.function, _where(step))
-            except EncodingError as refused:
-                self._conclude(step, PromiseState.REJECTED, self.codec.encode_error(refused, _where(step)))
-            else:
-                self._conclude(step, PromiseState.RESOLVED, encoded)
+            step.returned(value)
         elif isinstance(error, WorkflowInterrupt):
             raise error
         else:
-            self._failed(step, error)
+            step.failed(error)
 
     def awaiting(self) -> list[str]:
         """Return the smallest sufficient set of external promises to suspend on (design section 4).
@@ -302,8 +285,18 @@ class Execution:
     def delivered(self, promise: Promise) -> None:
         """Note that a settlement reached the workflow: past the last event on record, log lines come out again."""
         frame = self.current
-        if frame is not None and (promise.settled_at or 0) >= self._horizon:
+        if frame is not None and (promise.settled_at or 0) >= self.history.horizon:
             frame.live = True
+
+    def fail(self, divergence: WorkflowInterrupt | None) -> None:
+        """End the activation, whatever the workflow makes of the exception.
+
+        Raises:
+            WorkflowInterrupt: the one given, if any.
+        """
+        if divergence is not None:
+            self.fatal = divergence
+            raise divergence
 
     def decide(self, race: Race[Any]) -> None:
         """Choose a race's winner at the end of this round."""
@@ -336,19 +329,24 @@ class Execution:
         self._retrying = {key: timer for key, timer in self._retrying.items() if timer.step is not step}
         if step.running:
             step.running = False
+            self._running.discard(step.id)
             self._abandoned.append(step.id)
 
-    def resume_attempts(self, step: StepCall) -> None:
-        """Go on after the attempts on record; the number of such records is the attempt count."""
-        last = None
-        while (recorded := self.history.get(attempt_id(step.id, step.failures + 1))) is not None:
-            step.failures += 1
-            last = recorded
-        if last is None or last.state is not PromiseState.PENDING:
-            self.launch(step)
-            return
-        timer = self._retry_timer(step, last.param, last.timeout_at)
-        timer.is_durable = True
+    def wait_for_retry(self, timer: RetryTimer) -> None:
+        """Await the timer of a step's next attempt, whoever else waits for what."""
+        self._calls[timer.id] = timer
+        self._retrying[timer.id] = timer
+
+    def ride_along(self, call: Call[Any]) -> None:
+        """Let a call's create go out with the next commit of any kind."""
+        self._riding[call.id] = call
+
+    def conclude(self, call: Call[Any], state: PromiseState, value: Value) -> None:
+        """Settle a local call in this round's commit; the root's settlement ends the task."""
+        if call is self._root_call:
+            self._finish = PromiseSettle(id=call.id, state=state, value=value)
+        else:
+            self.emit(call.settle(state, value))
 
     def launch(self, step: StepCall) -> None:
         """Run a step's next attempt once this round's effects are stored."""
@@ -446,11 +444,12 @@ class Execution:
 
     def _conclude_frame(self, frame: Frame) -> None:
         """Join the children of a frame that returned, cancel those of one that raised, then settle it."""
-        ok, value = frame.outcome or (True, None)
-        if frame.visited < self._recorded.get(frame.id, 0):
-            raise self._unread(frame)
+        value, error = frame.outcome or (None, None)
+        unread = self.history.unread(frame)
+        if unread is not None:
+            raise unread
         pending = [child for child in frame.children.values() if not child._done]
-        if ok and pending:
+        if error is None and pending:
             frame.waiting = Gather(pending, self, return_exceptions=True)
             frame.waiting._waiters.append(frame)
             return
@@ -461,68 +460,14 @@ class Execution:
             raise RuntimeError("a frame without a call")
         for child in pending:
             self.cancel(child)
-        if ok:
-            try:
-                encoded = self.codec.encode(value, call.function.result, _where(call))
-                self._check_result(encoded, call.function, _where(call))
-            except EncodingError as refused:
-                ok, value = False, refused
-            else:
-                self._conclude(call, PromiseState.RESOLVED, encoded)
-        if not ok:
-            self._conclude(
-                call, PromiseState.REJECTED, self.codec.encode_error(cast(BaseException, value), _where(call))
-            )
-
-    def _check_result(self, encoded: Value, function: Function, where: str) -> None:
-        """Refuse at once a result that a replay could not read."""
-        try:
-            self.codec.decode(encoded, function.result, where)
-        except Exception as error:
-            raise EncodingError(where, f"it does not read back as {function.result!r}: {error}") from error
-
-    def _conclude(self, call: Call[Any], state: PromiseState, value: Value) -> None:
-        if call is self._root_call:
-            self._finish = PromiseSettle(id=call.id, state=state, value=value)
+        if error is None:
+            call.returned(value)
         else:
-            self.emit(call.settle(state, value))
-
-    def _failed(self, step: StepCall, error: BaseException) -> None:
-        """Record the failed attempt as a timer that starts the next one, or reject."""
-        retry = step.failures + 1
-        wait = None if isinstance(error, step.non_retryable) else step.policy.wait(retry)
-        until = None if wait is None else self.now + milliseconds(wait, "a retry's wait")
-        if until is None or until >= step.timeout_at:
-            self._conclude(step, PromiseState.REJECTED, self.codec.encode_error(error, _where(step)))
-            return
-        step.failures = retry
-        note = {"kind": Kind.RETRY, "func": step.function.name, "attempt": retry, "error": error_body(error)}
-        timer = self._retry_timer(step, self.codec.pack(to_json(note), step.id), until)
-        if not step.is_durable:
-            self._riding[step.id] = step
-        self.emit(timer.create())
-
-    def _retry_timer(self, step: StepCall, param: Value, timeout_at: int) -> RetryTimer:
-        timer_id = attempt_id(step.id, step.failures)
-        tags = self.tags_of(timer_id, step.id, {SCOPE: "global", TIMER: "true"}, own_branch=True)
-        timer = RetryTimer(
-            timer_id,
-            Any,
-            self,
-            None,
-            kind=Kind.RETRY,
-            param=param,
-            tags=tags,
-            timeout_at=timeout_at,
-            step=step,
-        )
-        step.timer = timer
-        self._calls[timer_id] = timer
-        self._retrying[timer_id] = timer
-        return timer
+            call.raised(error)
 
     def _launch(self, step: StepCall) -> Launch:
         step.running = True
+        self._running.add(step.id)
         frame = step.frame
         parent_id = frame.id if frame is not None else self.root.tags.get(PARENT, step.id)
         info = self.info(step.id, step.function, step.timeout_at, parent_id, step.failures + 1)
@@ -593,35 +538,7 @@ class Execution:
             call.stop()
         call._settle(promise)
 
-    # ---- divergence
-
-    def check(self, recorded: Promise, param: Value, line: Callable[[], str]) -> None:
-        """Compare a call with the record at its id.
-
-        Raises:
-            NonDeterminismError: another function, kind or digest.
-        """
-        if recorded.param.data != param.data and not self._same_marks(recorded, param):
-            words = described(self._marks(recorded.id, param))
-            self.fatal = NonDeterminismError(recorded.id, self._words(recorded), words, line())
-            raise self.fatal
-
-    def _is_same(self, sent: Record, promise: Promise) -> bool:
-        """True if a create met nothing, or the record of the very same call."""
-        if promise.param.data != sent.param.data and not self._same_marks(promise, sent.param):
-            return False
-        is_successor = bool(sent.birth) and sent.id not in self._calls
-        return not is_successor or promise.tags.get(PARENT) == sent.tags.get(PARENT)
-
-    def _same_marks(self, recorded: Promise, param: Value) -> bool:
-        marks = marks_of(recorded.id, recorded.param, self.codec)
-        return marks is None or marks == self._marks(recorded.id, param)
-
-    def _marks(self, promise_id: str, param: Value) -> dict[str, Any]:
-        return marks_of(promise_id, param, self.codec) or {}
-
-    def _words(self, promise: Promise) -> str:
-        return described(self._marks(promise.id, promise.param))
+    # ---- explicit ids
 
     def _is_explicit(self, call: Call[Any]) -> bool:
         """True if the user chose the id: meeting another's record there is an error to catch."""
@@ -635,36 +552,3 @@ class Execution:
             409, f"promise {call.id!r} exists with another function or other arguments"
         )
         self.wake(call)
-
-    def _unread(self, frame: Frame) -> NonDeterminismError:
-        for number in range(frame.counter + 1, frame.counter + self._recorded[frame.id] + 2):
-            for mark in ("", "r"):
-                record = self.history.get(f"{frame.prefix}{number}{mark}")
-                if record is not None:
-                    return NonDeterminismError(record.id, self._words(record), "a return before this call")
-        return NonDeterminismError(frame.id, "more calls", "a return before them")
-
-
-def _where(call: StepCall | WorkflowCall) -> str:
-    return f"the result of {call.function.name} ({call.id!r})"
-
-
-def _horizon(history: Mapping[str, Promise]) -> int:
-    """Return the instant of the last event that an earlier activation recorded itself."""
-    instants = (
-        record.settled_at
-        if record.tags.get(SCOPE) == "local" and record.settled_at is not None
-        else record.created_at
-        for record in history.values()
-    )
-    return max(instants, default=0)
-
-
-def _children(history: Mapping[str, Promise]) -> dict[str, int]:
-    """Return how many numbered children each frame has on record."""
-    counts: dict[str, int] = {}
-    for promise_id in history:
-        parent, _, last = promise_id.rpartition("." if "." in promise_id.rpartition(":")[2] else ":")
-        if not last.startswith("a"):
-            counts[parent] = counts.get(parent, 0) + 1
-    return counts

@@ -14,7 +14,8 @@ from resonate_faas._engine.ids import DeterministicRandom, child_prefix
 from resonate_faas._errors import ForeignAwaitError, WorkflowInterrupt
 
 if TYPE_CHECKING:
-    from resonate_faas._engine.calls import Call, WorkflowCall
+    from resonate_faas._engine.calls import Call
+    from resonate_faas._engine.steps import WorkflowCall
 
 Routine = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
 
@@ -63,7 +64,7 @@ class Frame:
         self.waiting: Future[Any] | None = None
         self.live = False
         self.closed = False
-        self.outcome: tuple[bool, Any] | None = None
+        self.outcome: tuple[Any, Exception | None] | None = None
         self.random = DeterministicRandom(f"{frame_id}\x00{seed}")
         self.contextvars = contextvars.copy_context()
         self.routines: list[Routine] = []
@@ -98,7 +99,7 @@ class Frame:
                     self.waiting = yielded
                     return yielded
                 value, error = self._resume_with(routine, yielded)
-        self.outcome = (error is None, value if error is None else error)
+        self.outcome = (value, error)
         return None
 
     def _resume_with(self, routine: Routine, yielded: Any) -> tuple[Any, Exception | None]:

@@ -11,8 +11,6 @@ from resonate_faas._engine.calls import (
     InstantCall,
     Kind,
     Race,
-    StepCall,
-    WorkflowCall,
     local_param,
 )
 from resonate_faas._engine.codec import digest
@@ -23,6 +21,7 @@ from resonate_faas._engine.invocation import invocation
 from resonate_faas._engine.options import Options, milliseconds
 from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function, describe
 from resonate_faas._engine.retry import Never
+from resonate_faas._engine.steps import StepCall, WorkflowCall
 from resonate_faas._errors import ArgumentsError, ContextClosedError, LimitExceededError
 from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import (
@@ -78,7 +77,7 @@ class Operations:
         if promise is None:
             return None
         if promise.param.data != param.data:
-            self.execution.check(promise, param, caller_line)
+            self.execution.fail(self.execution.history.check(promise, param, caller_line))
         self.frame.visited += 1
         if promise.state is PromiseState.PENDING:
             return None
