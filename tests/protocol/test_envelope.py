@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.protocol.wire import DEBUG, SETTINGS, VERSION, ask, envelope, refusal
+from tests.protocol.wire import DEBUG, SETTINGS, VERSION, ask, envelope, refusal, resonate
 
 from resonate_faas._machine.requests import PromiseGet
 from resonate_faas._protocol import (
@@ -174,15 +174,13 @@ def test_authentication_fits_between_the_two_halves() -> None:
 
 
 def test_the_head_reaches_the_caller() -> None:
-    decoded = ask("promise.get", {"id": "p"}, auth="t", **{"resonate:origin": "o"})
+    decoded = ask("promise.get", {"id": "p"}, auth="t", **resonate(origin="o"))
     assert (decoded.kind, decoded.corr_id, decoded.auth, decoded.origin) == ("promise.get", "c-1", "t", "o")
     assert decoded.request == PromiseGet(id="p")
 
 
 def test_null_and_absent_optional_head_fields_are_the_same() -> None:
-    nulls = ask(
-        "promise.get", {"id": "p"}, auth=None, **{"resonate:origin": None, "resonate:debug_time": None}
-    )
+    nulls = ask("promise.get", {"id": "p"}, auth=None, **resonate(origin=None, debug_time=None))
     assert nulls == ask("promise.get", {"id": "p"})
     assert (nulls.auth, nulls.origin, nulls.debug_time) == (None, None, None)
 
@@ -194,23 +192,23 @@ def test_unknown_fields_are_ignored_at_every_level() -> None:
 
 @pytest.mark.parametrize("origin", [7, [], {}, True])
 def test_an_origin_that_is_no_text_is_no_hint(origin: object) -> None:
-    assert ask("promise.get", {"id": "p"}, **{"resonate:origin": origin}).origin is None
+    assert ask("promise.get", {"id": "p"}, **resonate(origin=origin)).origin is None
 
 
 @pytest.mark.parametrize("time", [5, 0, "x", -1, True, 1.5, [], 2**70])
 def test_the_debug_time_is_dropped_unless_debug_mode_is_on(time: object) -> None:
-    assert ask("promise.get", {"id": "p"}, **{"resonate:debug_time": time}).debug_time is None
+    assert ask("promise.get", {"id": "p"}, **resonate(debug_time=time)).debug_time is None
 
 
 @pytest.mark.parametrize("time", [0, 5, 253_402_300_799_999])
 def test_the_debug_time_is_honoured_in_debug_mode(time: int) -> None:
-    assert ask("promise.get", {"id": "p"}, settings=DEBUG, **{"resonate:debug_time": time}).debug_time == time
+    assert ask("promise.get", {"id": "p"}, settings=DEBUG, **resonate(debug_time=time)).debug_time == time
 
 
 @pytest.mark.parametrize("time", ["5", -1, True, 1.5, [], 253_402_300_800_000])
 def test_a_wrong_debug_time_is_400_in_debug_mode(time: object) -> None:
     assert (
-        refusal("promise.get", {"id": "p"}, settings=DEBUG, **{"resonate:debug_time": time})
+        refusal("promise.get", {"id": "p"}, settings=DEBUG, **resonate(debug_time=time))
         == "Invalid request envelope: head.resonate:debug_time must be a non-negative integer"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.protocol.wire import DEBUG, TARGET_TAG, TinyServer, ask, envelope, refusal
+from tests.protocol.wire import DEBUG, TARGET_TAG, TinyServer, ask, envelope, refusal, resonate
 
 from resonate_faas._machine import requests as machine
 from resonate_faas._machine.objects import PromiseState
@@ -22,7 +22,7 @@ BAD_ADDRESSES = [
 ]
 
 
-def create(tags: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+def create(tags: Any = None, **fields: Any) -> dict[str, Any]:
     return {"id": "p", "timeoutAt": 100, "tags": tags or {}, **fields}
 
 
@@ -144,7 +144,7 @@ def test_a_schedule_has_no_rule_about_dots_and_its_cron_is_looked_at_later() -> 
 
 
 def test_a_tick_and_its_head_agree_on_the_instant() -> None:
-    two = {"resonate:debug_time": 5}
+    two = resonate(debug_time=5)
     assert ask("debug.tick", {"time": 5}, settings=DEBUG, **two).request == DebugTick(time=5)
     assert refusal("debug.tick", {"time": 6}, settings=DEBUG, **two) == (
         "resonate:debug_time must equal data.time"

@@ -45,6 +45,11 @@ def envelope(kind: Any, data: Any, **head: Any) -> bytes:
     return json.dumps({"kind": kind, "head": full, "data": data}).encode()
 
 
+def resonate(**fields: Any) -> Any:
+    """Return the ``resonate:`` fields of a head, to be spread into :func:`ask` and :func:`refusal`."""
+    return {f"resonate:{name}": value for name, value in fields.items()}
+
+
 def ask(kind: str, data: Any, *, settings: WireSettings = SETTINGS, **head: Any) -> Decoded:
     """Return the decoded request of a body that must be right."""
     decoded = decode_request(envelope(kind, data, **head), settings=settings)
