@@ -5,17 +5,19 @@ Both are abandoned, not waited for, when the lease is lost or the deadline nears
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 from collections.abc import Callable
 from contextvars import Context as ContextVars
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from resonate_faas._engine.context import StepContext
 from resonate_faas._engine.steps import Launch
 
-THREADS_MAX = 32
+if TYPE_CHECKING:
+    import asyncio
+
+THREADS_MAX: Final = 32
 
 Done = Callable[[str, Any, BaseException | None], None]
 """Takes a step's id, its value, and its error; called from any thread."""
@@ -74,6 +76,8 @@ class EventLoop:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
+                import asyncio  # noqa: PLC0415 - a cold start without async steps does not pay for it
+
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="resonate-steps", daemon=True).start()
             return self._loop

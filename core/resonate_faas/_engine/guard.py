@@ -7,11 +7,10 @@ line, instead of hanging or running outside the record (design section 6).
 from __future__ import annotations
 
 import sys
-from asyncio import events
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from resonate_faas._errors import ForeignAwaitError
 
@@ -32,12 +31,19 @@ class _GuardLoop:
         raise ForeignAwaitError(f"asyncio ({name})", caller_line())
 
 
-_GUARD = cast(events.AbstractEventLoop, _GuardLoop())
+_GUARD: Any = _GuardLoop()
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Hold the guard loop as this thread's running loop."""
+    """Hold the guard loop as this thread's running loop.
+
+    Where nobody imported asyncio there is nothing to guard, and a cold start need not import it either.
+    """
+    events = sys.modules.get("asyncio.events")
+    if events is None:
+        yield
+        return
     before = events._get_running_loop()
     events._set_running_loop(_GUARD)
     try:
