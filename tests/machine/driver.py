@@ -152,6 +152,11 @@ class Driver(RuleBasedStateMachine):
             return IDS[index % len(IDS)]
         return keys[index % len(keys)]
 
+    def is_late(self, stored: PromiseObject) -> bool:
+        """True if the deadline has passed and no step has stored it."""
+        promise = stored.promise
+        return promise.state is PromiseState.PENDING and promise.timeout_at <= self.clock
+
     def held(self, index: int) -> str:
         """A task that somebody holds; most often one is claimed for it."""
         if index % 4:
@@ -345,6 +350,9 @@ class Driver(RuleBasedStateMachine):
         """Early, late or doubled, mostly where it may act."""
         wanted = {"R5": TaskState.ACQUIRED, "R6": TaskState.PENDING, "R4": TaskState.FULFILLED}
         key = self.pick(index, wanted.get(step, TaskState.SUSPENDED))
+        late = sorted(found.id for found in self.world.snapshot().promises() if self.is_late(found))
+        if step == "R1" and late:
+            key = late[index % len(late)]
         for _ in range(1 + twice):
             self.fire(Internal(step, key), lag)
 
@@ -370,8 +378,8 @@ class Driver(RuleBasedStateMachine):
             if not work:
                 return
             for stored in work:
-                self.fire(Internal("advance", stored.id), 0)
-                self.fire(Internal("R4", stored.id), 0)
+                for step in STEPS:
+                    self.fire(Internal(step, stored.id), 0)
                 for address in stored.promise.listeners:
                     self.fire(Internal("R3", stored.id, address), 0)
         raise AssertionError("the sweep does not come to an end")

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.machine import invariants
 from tests.machine.canaries import NOW, STATE_CANARIES, STEP_CANARIES, healthy, unchanged
-from tests.machine.driver import DRIVERS, Dispatching, Driver
+from tests.machine.driver import DRIVERS, Driver, Lenient
 from tests.machine.invariants import STATE_INVARIANTS, state_violations
 from tests.machine.step_invariants import STEP_INVARIANTS, step_violations
 from tests.machine.world import Internal
@@ -31,11 +31,11 @@ DUE_INVARIANTS: Final = {
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_invariant_holds_at_every_state_and_every_step(driver: type[Driver]) -> None:
     run_state_machine_as_test(
-        driver, settings=settings(max_examples=120, stateful_step_count=50, deadline=None)
+        driver, settings=settings(max_examples=80, stateful_step_count=50, deadline=None)
     )
 
 
-class Counted(Dispatching):
+class Counted(Lenient):
     """The same, counting what it met."""
 
     seen: ClassVar[Counter[tuple[str, str]]] = Counter()
@@ -45,13 +45,13 @@ def test_the_driver_meets_every_request_done_and_every_internal_step_acting() ->
     run_state_machine_as_test(
         Counted,
         settings=settings(
-            max_examples=150, stateful_step_count=50, deadline=None, derandomize=True, database=None
+            max_examples=120, stateful_step_count=50, deadline=None, derandomize=True, database=None
         ),
     )
     done = {name for name, answer in Counted.seen if answer == "200"}
     assert done == {kind.__name__ for kind in get_args(Request)}
     acted = {name for name, answer in Counted.seen if answer == "acted"}
-    assert acted >= {"R1", "R3", "R4", "R5", "R7", "advance"}
+    assert acted >= {"R1", "R3", "R4", "R5", "R6", "R7"}
     assert {("Park", "300"), ("TaskSuspend", "300"), ("TaskSuspend", "422")} <= set(Counted.seen)
 
 
