@@ -1,0 +1,52 @@
+# The two commands to begin with: `make demo` runs a workflow through a SIGKILL, `make test` runs the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST ?= $(BIN)/pytest -q
+
+.PHONY: demo test check format lint types contracts wheel bench test-others clean help
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.demo ## start a workflow, kill the server with SIGKILL in the middle, see it finish
+	$(BIN)/python samples/countdown/demo.py
+
+test: $(VENV)/.dev ## the tests
+	$(PYTEST)
+
+check: format lint types contracts test wheel ## all that CI runs, on one Python
+
+format: $(VENV)/.dev ## formatting, checked
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev ## ruff, all rules
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## mypy --strict, sources and tests
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## the direction of imports
+	PYTHONPATH=core:adapters $(BIN)/lint-imports --no-cache
+
+wheel: $(VENV)/.dev ## the wheel, built and used in a fresh environment
+	tools/smoke_wheel.sh $(BIN)/python
+
+bench: $(VENV)/.dev ## the figures of docs/benchmarks.md
+	$(BIN)/python -m bench
+
+test-others: ## the tests on a second Python (3.13), where there is one
+	@python=$$(tools/find_python.sh 3.13); \
+	if [ -z "$$python" ]; then echo "no Python 3.13 here: not tested on it"; \
+	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python"; fi
+
+$(VENV)/.demo: pyproject.toml constraints.txt tools/venv.sh
+	tools/venv.sh $(VENV) $(PYTHON) local,cli
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt tools/venv.sh
+	tools/venv.sh $(VENV) $(PYTHON) dev
+	@touch $@ $(VENV)/.demo
+
+clean: ## remove environments and caches
+	rm -rf .venv .venv-3.13 .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
