@@ -27,7 +27,7 @@ from resonate_faas._machine.objects import (
 from resonate_faas._ports import DUE_SHARDS
 from resonate_faas._records import FORMAT, decode_object, due_shard, encode_object
 
-texts = st.text(st.characters(exclude_categories=[]), max_size=20)
+texts = st.text(st.characters() | st.sampled_from('\ud800\udfff\x00"\\\n'), max_size=20)
 instants = st.integers(-(2**70), 2**70)
 strings = st.dictionaries(texts, texts, max_size=3)
 values = st.builds(Value, headers=strings, data=st.none() | texts)

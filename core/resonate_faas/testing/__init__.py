@@ -1,6 +1,7 @@
 """Fakes, and the contracts that say what a store and a queue are. Needs the extra ``testing`` (pytest)."""
 
 from resonate_faas.testing._contract_transact import TRANSACTION_ITEMS_MAX
+from resonate_faas.testing._deployment import InlineRunner, MemoryDeployment
 from resonate_faas.testing._fake_clock import EPOCH_MS, FakeClock
 from resonate_faas.testing._memory_queue import Disorder, MemoryQueue
 from resonate_faas.testing._memory_store import MemoryStore
@@ -24,6 +25,8 @@ __all__ = [
     "FakeClock",
     "Fault",
     "FaultyStore",
+    "InlineRunner",
+    "MemoryDeployment",
     "MemoryQueue",
     "MemoryStore",
     "PrimitiveStore",

@@ -9,7 +9,7 @@ from resonate_faas._errors import ConflictError
 from resonate_faas._machine.objects import Object, PromiseObject, Value
 from resonate_faas._machine.requests import Claim, Need, Outcome, PromiseCreate
 from resonate_faas._ports import Result
-from resonate_faas.testing._contract_transact import ContractBase
+from resonate_faas.testing._contract_transact import TRANSACTION_ITEMS_MAX, ContractBase
 from resonate_faas.testing._kit import (
     FAR_MS,
     TARGETED,
@@ -67,6 +67,22 @@ class ConcurrencyContract(ContractBase):
         seen = set().union(*together([transfer(writer) for writer in range(self.WRITERS - 2)] + [audit] * 2))
         assert seen == {400}
         assert sum(count(found.object) for found in look(store, *accounts).values()) == 400
+
+    def test_a_read_of_many_objects_is_of_one_instant(self, store: PrimitiveStore) -> None:
+        """One writer keeps a hundred objects equal; readers never see two different ones."""
+        keys = [f"root:{number}" for number in range(TRANSACTION_ITEMS_MAX)]
+        put(store, *(promise_object(key) for key in keys))
+
+        def write() -> set[int]:
+            for number in range(1, self.ROUNDS + 1):
+                put(store, *(promise_object(key, count=number) for key in keys))
+            return {1}
+
+        def audit() -> set[int]:
+            reads = (look(store, *keys).values() for _ in range(self.ROUNDS))
+            return {len({count(found.object) for found in read}) for read in reads}
+
+        assert set().union(*together([write, audit, audit])) == {1}
 
     def test_one_of_many_creators_wins_and_all_are_told_the_same(self, store: PrimitiveStore) -> None:
         """A create is idempotent by id, under a race too."""

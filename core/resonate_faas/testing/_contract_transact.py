@@ -229,6 +229,21 @@ class TransactContract(ContractBase):
         assert len(calls) == 2
         assert count(look_at(store, "a")) == 12
 
+    def test_an_answer_that_writes_nothing_is_of_one_instant(self, store: PrimitiveStore) -> None:
+        """Objects read one after the other are read again together, unless a write proves that none has moved."""
+        put(store, promise_object("a", count=10), promise_object("b", count=0))
+        sums: list[int] = []
+
+        def audit(given: Mapping[str, Object | None]) -> Outcome | Need:
+            if "b" not in given:
+                put(store, promise_object("a", count=3), promise_object("b", count=7))
+                return Need(ids=frozenset(("b",)))
+            sums.append(sum(count(found) for found in given.values()))
+            return done()
+
+        result = store.transact(("a",), audit)
+        assert sums[-1] == sum(count(found.object) for found in result.objects.values()) == 10
+
     def test_a_step_that_asks_for_ever_is_a_bug_and_told(self, store: PrimitiveStore) -> None:
         """Every loop has a bound."""
 
