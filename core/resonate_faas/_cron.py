@@ -6,24 +6,10 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from resonate_faas._errors import ResonateFaasError
+from resonate_faas._errors import CronError
 
 OCCURRENCES_MAX: Final = 100
 """Missed occurrences fired by one step; the rest follow in the next ones."""
-
-
-class CronError(ResonateFaasError):
-    """The cron expression or its time zone can't be used; nothing was stored."""
-
-    code = "cron"
-    status = 400
-
-    def __init__(self, expression: str, reason: str) -> None:
-        super().__init__(expression, reason)
-        self.expression, self.reason = expression, reason
-
-    def __str__(self) -> str:
-        return f"Invalid cron expression {self.expression!r}: {self.reason}"
 
 
 def next_run(expression: str, zone: str, after_ms: int) -> int:
@@ -46,7 +32,7 @@ def next_run(expression: str, zone: str, after_ms: int) -> int:
         following = next(CronSim(expression, start))
     except CronSimError as error:
         raise CronError(expression, str(error)) from error
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, OverflowError) as error:
         raise CronError(expression, f"unknown time zone {zone!r}") from error
     except StopIteration as error:
         raise CronError(expression, "it never fires") from error
@@ -68,3 +54,6 @@ def occurrences(expression: str, zone: str, first_ms: int, until_ms: int) -> tup
         found.append(instant)
         instant = next_run(expression, zone, instant)
     return found, instant
+
+
+__all__ = ["OCCURRENCES_MAX", "CronError", "next_run", "occurrences"]

@@ -9,6 +9,15 @@ ResonateFaasError (Exception)
 ├── TaskNotAcquiredError (1199)     the lease is not, or no longer, ours
 ├── RequestRefusedError             the machine refused a request (its HTTP status is ``status``)
 │   └── InvocationConflictError     the id exists with another function or other arguments
+├── HttpError                       a request that a route refuses (in _http_errors)
+│   ├── AccessDeniedError           not known (401), or known and not allowed (403)
+│   ├── RouteNotFoundError          404
+│   ├── PromiseNotFoundError        404; the same answer whether the promise is unknown or forbidden
+│   ├── MethodNotAllowedError       405
+│   ├── BodyTooLargeError           413
+│   ├── ContentTypeError            415
+│   ├── MalformedBodyError          400
+│   └── InvalidFieldError           422; names the field
 ├── CodecError
 │   ├── EncodingError               a value can't be recorded
 │   └── DecodingError               a record can't be read
@@ -17,6 +26,7 @@ ResonateFaasError (Exception)
 │   ├── InvalidNameError
 │   └── FunctionNotFoundError
 ├── ArgumentsError                  a call does not fit the function's signature
+├── CronError                       a schedule's expression or time zone can't be used
 ├── DependencyNotFoundError
 ├── LimitExceededError              a named bound was met (promise count, size, waiters)
 └── DurableError                    what a workflow can catch: how a durable promise ended
@@ -254,6 +264,20 @@ class ArgumentsError(ResonateFaasError):
     def __str__(self) -> str:
         where = f" (parameter {self.field!r})" if self.field else ""
         return f"the arguments do not fit {self.function}{where}: {self.reason}"
+
+
+class CronError(ResonateFaasError):
+    """The cron expression or its time zone can't be used; nothing was stored."""
+
+    code = "cron"
+    status = 400
+
+    def __init__(self, expression: str, reason: str) -> None:
+        super().__init__(expression, reason)
+        self.expression, self.reason = expression, reason
+
+    def __str__(self) -> str:
+        return f"Invalid cron expression {self.expression!r}: {self.reason}"
 
 
 class DependencyNotFoundError(ResonateFaasError):
