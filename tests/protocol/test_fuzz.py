@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given, settings
@@ -97,7 +98,23 @@ def assert_answered(body: object) -> None:
         assert isinstance(answer["data"], str)
         assert answer["data"]
     else:
-        json.dumps(dataclasses.asdict(decoded), ensure_ascii=False).encode()  # no store meets a lone surrogate
+        assert_no_lone_surrogate(decoded)
+
+
+def assert_no_lone_surrogate(value: object) -> None:
+    """No store meets a text that it cannot write."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            assert_no_lone_surrogate(key)
+            assert_no_lone_surrogate(child)
+    elif isinstance(value, tuple):
+        for child in value:
+            assert_no_lone_surrogate(child)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            assert_no_lone_surrogate(getattr(value, field.name))
 
 
 def assert_envelope(answer: dict[str, Any]) -> None:
