@@ -17,17 +17,13 @@ from tests.machine.world import (
     halted,
     pending,
     record,
-    schedule_create,
     suspended,
 )
 
 from resonate_faas._machine import decide, handler_of, internal
 from resonate_faas._machine.objects import (
-    BRANCH,
     DEFAULT_RULES,
     ORIGIN,
-    PARENT,
-    SCHEDULE,
     TARGET,
     TIMER,
     Execute,
@@ -441,42 +437,3 @@ def test_retention_makes_a_settled_root_due_and_nothing_else() -> None:
     assert due(record("a:1", LOCAL, state=RESOLVED), rules) is None
     assert due(record("a.1", {ORIGIN: "a"}, state=RESOLVED), rules) is None
     assert due(record("a", state=RESOLVED, callbacks=("b",)), rules) == 1
-
-
-def test_a_schedule_fires_every_occurrence_once_and_each_is_born_at_its_instant() -> None:
-    world = World()
-    world.ask(schedule_create("c", "every 100", 50), 50)
-    world.fire(Internal("R7", "c"), 99)
-    assert len(world.objects) == 1
-    for _ in range(2):
-        world.fire(Internal("R7", "c"), 320)
-        assert {key for key in world.objects if "." in key} == {"c.100", "c.200", "c.300"}
-    fired = world.promise("c.200")
-    assert (fired.created_at, fired.timeout_at) == (200, 1_200)
-    assert fired.tags == {TARGET: "U", SCHEDULE: "c", ORIGIN: "c.200", BRANCH: "c.200", PARENT: "c.200"}
-    assert world.task("c.200") == pending(0, retry_at=320)
-
-
-def test_a_late_occurrence_is_born_live_and_then_expires_by_its_own_deadline() -> None:
-    world = World()
-    world.ask(schedule_create("c", "every 100", 50, promise_timeout=10), 50)
-    world.fire(Internal("R7", "c"), 300)
-    assert world.promise("c.100").state is PromiseState.PENDING
-    world.fire(Internal("advance", "c.100"), 300)
-    assert (world.promise("c.100").state, world.promise("c.100").settled_at) == (PromiseState.TIMEDOUT, 110)
-    assert world.outbox == {}
-
-
-def test_of_occurrences_with_one_id_the_first_is_born() -> None:
-    world = World()
-    world.ask(schedule_create("c", "every 100", 50, promise_id="x"), 50)
-    world.fire(Internal("R7", "c"), 320)
-    assert world.promise("x").created_at == 100
-
-
-def test_a_schedule_without_time_to_live_fires_dead_promises() -> None:
-    world = World()
-    world.ask(schedule_create("c", "every 100", 50, promise_timeout=0), 50)
-    world.fire(Internal("R7", "c"), 100)
-    assert world.promise("c.100").settled_at == world.promise("c.100").created_at == 100
-    assert world.task("c.100").state is TaskState.FULFILLED
