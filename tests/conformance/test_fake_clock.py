@@ -72,6 +72,29 @@ def test_a_wait_ends_when_time_has_passed_and_not_before() -> None:
     assert answer() is False
 
 
+class AdvancingEvent:
+    """An event that is never set; each look at it takes time."""
+
+    def __init__(self, clock: FakeClock, step_ms: int) -> None:
+        self.clock, self.step_ms, self.looks = clock, step_ms, 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.looks += 1
+        self.clock.advance(self.step_ms)
+        return False
+
+    def is_set(self) -> bool:
+        return False
+
+
+def test_a_wait_lasts_until_its_very_deadline() -> None:
+    clock = FakeClock()
+    event = AdvancingEvent(clock, step_ms=250)
+    assert clock.wait(event, 1_000) is False
+    assert event.looks == 4
+
+
 def test_a_shift_ends_no_wait() -> None:
     clock, event = FakeClock(), threading.Event()
     answer = waiting(clock, event, 1_000)
