@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from contextvars import Context as ContextVars
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from resonate_faas._engine.context import StepContext
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import asyncio
 
 THREADS_MAX: Final = 32
+CANCEL_S: Final = 1.0
+"""How long cancelled coroutines may clean up when the worker closes."""
 
 Done = Callable[[str, Any, BaseException | None], None]
 """Takes a step's id, its value, and its error; called from any thread."""
@@ -49,6 +53,7 @@ class EventLoop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, launch: Launch, args: tuple[Any, ...], done: Done) -> Callable[[], None]:
         """Run an async step on the loop; return what cancels it."""
@@ -79,20 +84,46 @@ class EventLoop:
                 import asyncio  # noqa: PLC0415 - a cold start without async steps does not pay for it
 
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="resonate-steps", daemon=True).start()
+                self._thread = threading.Thread(
+                    target=_serve, args=(self._loop,), name="resonate-steps", daemon=True
+                )
+                self._thread.start()
             return self._loop
 
     def close(self) -> None:
-        """Stop the loop; steps on it end where they stand."""
+        """Cancel the steps still on the loop and end it; one that will not end is left behind after two seconds."""
         with self._lock:
-            if self._loop is not None:
-                _soon(self._loop, self._loop.stop)
-                self._loop = None
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            _soon(loop, loop.stop)
+            thread.join(2 * CANCEL_S)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio  # noqa: PLC0415 - see above
+
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_S))
+    finally:
+        loop.close()
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop is closed: nothing runs on it any more
         loop.call_soon_threadsafe(call)
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    launch: Launch
+    done: Done
+    abandoned: bool = False
 
 
 class ThreadRunner:
@@ -101,7 +132,7 @@ class ThreadRunner:
     Args:
         loop: for async steps.
         dependencies: given to steps that take a context.
-        threads_max: plain steps at a time; more wait their turn.
+        threads_max: plain steps at a time; more wait their turn. An abandoned one does not count.
     """
 
     def __init__(
@@ -110,13 +141,13 @@ class ThreadRunner:
         self._loop = loop
         self._dependencies = dependencies
         self._threads_max = threads_max
-        self._jobs: queue.SimpleQueue[tuple[Launch, Done] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = 0
         self._cancels: dict[str, Callable[[], None]] = {}
-        self._abandoned: set[str] = set()
-        self._in_threads: set[str] = set()
+        self._waiting: deque[_Job] = deque()
+        self._running: dict[str, _Job] = {}
+        self._idle = 0
+        self._handed: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
 
     def start(self, launch: Launch, done: Done) -> None:
         """Run a step: on the loop if it is a coroutine function, else in a thread."""
@@ -124,54 +155,58 @@ class ThreadRunner:
             self._cancels[launch.id] = self._loop.start(launch, bound(launch, self._dependencies), done)
             return
         with self._lock:
-            self._in_threads.add(launch.id)
-            grow = self._idle == 0 and self._threads < self._threads_max
-            if grow:
-                self._threads += 1
-            elif self._idle:
-                self._idle -= 1
-        self._jobs.put((launch, done))
-        if grow:
-            threading.Thread(target=self._work, name="resonate-step", daemon=True).start()
+            self._waiting.append(_Job(launch, done))
+            self._fill()
 
     def abandon(self, step_id: str) -> None:
-        """Cancel or forget a step."""
+        """Cancel or forget a step; one that waits for a thread never starts."""
         cancel = self._cancels.pop(step_id, None)
         if cancel is not None:
             cancel()
             return
         with self._lock:
-            if step_id in self._in_threads:
-                self._abandoned.add(step_id)
-                self._threads -= 1
+            self._waiting = deque(job for job in self._waiting if job.launch.id != step_id)
+            running = self._running.pop(step_id, None)
+            if running is not None:
+                running.abandoned = True
+                self._fill()
 
     def close(self) -> None:
-        """Cancel the coroutines and let every thread end after what it is doing."""
+        """Cancel the coroutines, start nothing more, let every thread end after what it is doing."""
         for cancel in self._cancels.values():
             cancel()
-        for _ in range(self._threads):
-            self._jobs.put(None)
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            for _ in range(self._idle):
+                self._handed.put(None)
 
-    def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None:
-                return
-            launch, done = job
-            _run(launch.contextvars, launch, bound(launch, self._dependencies), done)
+    def _fill(self) -> None:
+        """Give waiting jobs to idle threads, or to new ones, up to the bound. Called under the lock."""
+        while self._waiting and not self._closed and len(self._running) < self._threads_max:
+            job = self._waiting.popleft()
+            self._running[job.launch.id] = job
+            if self._idle:
+                self._idle -= 1
+                self._handed.put(job)
+            else:
+                threading.Thread(target=self._work, args=(job,), name="resonate-step", daemon=True).start()
+
+    def _work(self, job: _Job | None) -> None:
+        while job is not None:
+            value, error = _run(job.launch, bound(job.launch, self._dependencies))
             with self._lock:
-                self._in_threads.discard(launch.id)
-                if launch.id in self._abandoned:
-                    self._abandoned.discard(launch.id)
-                    return  # its place was given to another thread when it was abandoned
-                if self._jobs.empty():
+                gone = job.abandoned or self._closed  # an abandoned job's place is another thread's by now
+                if not gone:
+                    del self._running[job.launch.id]
                     self._idle += 1
+                    self._fill()
+            job.done(job.launch.id, value, error)
+            job = None if gone else self._handed.get()
 
 
-def _run(variables: ContextVars, launch: Launch, args: tuple[Any, ...], done: Done) -> None:
+def _run(launch: Launch, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
     try:
-        value = variables.run(launch.call, *args, **launch.kwargs)
+        return launch.contextvars.run(launch.call, *args, **launch.kwargs), None
     except BaseException as error:  # noqa: BLE001 - whatever the step raises is its outcome
-        done(launch.id, None, error)
-    else:
-        done(launch.id, value, None)
+        return None, error
