@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from types import NoneType
-from typing import Any, Final, Protocol
+from typing import Any, Final, NewType, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json, to_jsonable_python
@@ -209,10 +209,21 @@ def adapter(hint: Any) -> TypeAdapter[Any]:
 
 
 def _new_adapter(hint: Any) -> TypeAdapter[Any]:
+    # pydantic takes no configuration for a bare dataclass or typed dict; one inside something else inherits it
+    if _is_plain_record(hint):
+        renamed = cast(Any, NewType)(hint.__name__, hint)
+        return TypeAdapter(renamed, config=_BYTES)
     try:
         return TypeAdapter(hint, config=_BYTES)
     except PydanticUserError:
-        return TypeAdapter(hint)  # a model, dataclass or typed dict brings its own configuration
+        return TypeAdapter(hint)  # a model brings its own configuration
+
+
+def _is_plain_record(hint: Any) -> bool:
+    """True for a dataclass or typed dict (of any origin: typing's or its backport's) without pydantic's settings."""
+    if not isinstance(hint, type) or hasattr(hint, "__pydantic_config__"):
+        return False
+    return is_dataclass(hint) or hasattr(hint, "__required_keys__")
 
 
 def dump(value: Any, hint: Any, where: str) -> bytes:
@@ -282,12 +293,12 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> str:
         EncodingError: an argument is not serialisable.
     """
     call: Any = args
-    if kwargs or not all(type(arg) in _SCALARS for arg in args):
-        try:
+    try:
+        if kwargs or not all(type(arg) in _SCALARS for arg in args):
             call = [canonical(args), canonical(kwargs)]
-        except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
-            raise EncodingError(f"the arguments of {where}", _short(error)) from error
-    encoded = to_json(call, inf_nan_mode="constants", bytes_mode="base64")
+        encoded = to_json(call, inf_nan_mode="constants", bytes_mode="base64")
+    except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
+        raise EncodingError(f"the arguments of {where}", _short(error)) from error
     hashed = blake2b(encoded[:DIGEST_INPUT_BYTES_MAX], digest_size=8)
     if len(encoded) > DIGEST_INPUT_BYTES_MAX:
         hashed.update(str(len(encoded)).encode())

@@ -121,10 +121,7 @@ def describe(call: Callable[..., Any]) -> Function:
     Raises:
         TypeError: it is not callable.
     """
-    key: Any = getattr(call, "__code__", None)
-    if key is None:
-        bound = getattr(call, "__func__", None)
-        key = (getattr(bound, "__code__", None), "bound") if bound is not None else None
+    key = _code_key(call)
     if key is None:
         return _describe(call)
     known = _described.get(key)
@@ -133,8 +130,33 @@ def describe(call: Callable[..., Any]) -> Function:
     return known
 
 
+def _code_key(call: Any) -> Any:
+    """Return what the description of a callable depends on; None: more than can be told without inspecting it.
+
+    Functions made by one factory share their code: a wrapper's signature is that of what it wraps, and the
+    annotations of a nested function may hold types of its own.
+    """
+    function = getattr(call, "__func__", call)
+    code = getattr(function, "__code__", None)
+    marks = getattr(function, "__dict__", None)
+    if code is None or marks is None or "__signature__" in marks:
+        return None
+    wrapped = _code_key(marks["__wrapped__"]) if "__wrapped__" in marks else ()
+    if wrapped is None or ("<locals>" in function.__qualname__ and _is_annotated(function)):
+        return None
+    # By identity: equal code may stand in two modules. The description keeps the function, and so its code, alive.
+    return id(code), function.__qualname__, function is call, wrapped
+
+
+def _is_annotated(function: Any) -> bool:
+    lazily = getattr(function, "__annotate__", None)  # Python 3.14: the annotations are not evaluated yet
+    return lazily is not None if hasattr(function, "__annotate__") else bool(function.__annotations__)
+
+
 def _describe(call: Callable[..., Any]) -> Function:
     if not callable(call):
+        if inspect.iscoroutine(call):
+            call.close()  # it will not be awaited: the error below says what to do instead
         raise TypeError(
             f"{call!r} is not callable: pass a function, a method, or the name of a registered one"
         )
