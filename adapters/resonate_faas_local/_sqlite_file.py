@@ -70,10 +70,14 @@ class SqliteFile:
         self._closed = False
         # Writers of one process queue here: SQLite's own waiting is sleeping and trying again.
         self._writing = threading.Lock()
-        with self._connection("open") as connection:
-            _use_wal(connection, self._busy_timeout_ms)
-        with self.changing("open", ()) as connection:
-            _ensure_schema(connection, path)
+        try:
+            with self._connection("open") as connection:
+                _use_wal(connection, self._busy_timeout_ms)
+            with self.changing("open", ()) as connection:
+                _ensure_schema(connection, path)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[sqlite3.Connection]:
@@ -135,7 +139,11 @@ class SqliteFile:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        try:
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:

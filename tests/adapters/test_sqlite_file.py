@@ -107,8 +107,10 @@ def test_a_newer_schema_is_refused_with_a_cure(path: Path, store: SqliteStore) -
     store.close()
     with raw(path) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(StoreUnavailableError, match=r"newer resonate-faas.*Upgrade"):
+    with pytest.raises(StoreUnavailableError, match=r"newer resonate-faas.*Upgrade") as raised:
         SqliteStore(path)
+    assert raised.tb is not None  # keeps the failed store alive: it must have closed its connection itself
+    assert not path.with_name("store.db-wal").exists()
 
 
 def test_a_database_of_something_else_is_refused_and_untouched(path: Path) -> None:
