@@ -21,7 +21,7 @@ from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.frames import Frame
 from resonate_faas._engine.futures import Future, Gather, RecordFuture
 from resonate_faas._engine.guard import guarded
-from resonate_faas._engine.ids import attempt_id
+from resonate_faas._engine.ids import attempt_id, child_prefix
 from resonate_faas._engine.recorded import History
 from resonate_faas._engine.registry import Function, Registry
 from resonate_faas._engine.steps import Info, Launch, RetryTimer, StepCall, WorkflowCall
@@ -354,6 +354,10 @@ class Execution:
         if step.rides and not step.is_durable:
             self._riding[step.id] = step
         self._launches.append(step)
+
+    def own_birth(self, promise_id: str) -> str:
+        """Return the birth of an id that the user chose, which starts a tree of its own; "" for a child's."""
+        return "" if promise_id.startswith(child_prefix(self.root.id)) else promise_id
 
     def tags_of(
         self, promise_id: str, parent_id: str, extra: Mapping[str, str], *, own_branch: bool

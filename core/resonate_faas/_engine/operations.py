@@ -224,7 +224,7 @@ class Operations:
             tags=tags,
             timeout_at=deadline,
         )
-        call.birth = promise_id if options.id is not None else ""
+        call.birth = self.execution.own_birth(promise_id)
         return self.place(call)
 
     def detached(
@@ -348,7 +348,7 @@ class Operations:
             tags=tags,
             timeout_at=self.deadline(options, None),
         )
-        call.birth = promise_id if options.id is not None else ""
+        call.birth = self.execution.own_birth(promise_id)
         return self.place(call)
 
     def instant(self, value: Any, hint: Any) -> RecordFuture[Any]:

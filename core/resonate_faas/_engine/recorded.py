@@ -54,16 +54,18 @@ class History:
         return NonDeterminismError(found.id, self._words(found), self._say(found.id, sent.param))
 
     def unread(self, frame: Frame) -> NonDeterminismError | None:
-        """Return what is wrong with a frame that returned: calls on record that it did not make."""
+        """Return what is wrong with a frame that ended: calls on record that it did not make."""
         recorded = self._children.get(frame.id, 0)
         if frame.visited >= recorded:
             return None
+        error = frame.outcome[1] if frame.outcome is not None else None
+        end = "a return" if error is None else f"raise {type(error).__name__}({error})"
         for number in range(frame.counter + 1, frame.counter + recorded + 2):
             for mark in ("", "r"):
                 record = self.get(f"{frame.prefix}{number}{mark}")
                 if record is not None:
-                    return NonDeterminismError(record.id, self._words(record), "a return before this call")
-        return NonDeterminismError(frame.id, "more calls", "a return before them")
+                    return NonDeterminismError(record.id, self._words(record), f"{end} before this call")
+        return NonDeterminismError(frame.id, "more calls", f"{end} before them")
 
     def _same_marks(self, recorded: Promise, param: Value) -> bool:
         marks = marks_of(recorded.id, recorded.param, self._codec)

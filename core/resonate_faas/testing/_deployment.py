@@ -110,10 +110,12 @@ class MemoryDeployment:
         return len(messages)
 
     def settle(self, *, until_ms: int | None = None) -> None:
-        """Deliver messages, letting time pass to each one's instant, until none is left.
+        """Deliver messages, letting time pass to each one's instant, until nothing is due any more.
+
+        Deadlines count: a promise that nobody settles times out.
 
         Args:
-            until_ms: stop when nothing is due up to this instant.
+            until_ms: stop when nothing is due up to this instant, and let time pass to it.
 
         Raises:
             AssertionError: it does not come to rest.
@@ -121,10 +123,14 @@ class MemoryDeployment:
         for _ in range(MESSAGES_MAX):
             if self.deliver_due():
                 continue
-            instant = self.queue.next_instant()
+            sent, due = self.queue.next_instant(), self.store.next_due()
+            instant = min((at for at in (sent, due) if at is not None), default=None)
             if instant is None or (until_ms is not None and instant > until_ms):
+                self.clock.advance_to(until_ms or 0)
                 return
             self.clock.advance_to(instant)
+            if sent is None or sent > instant:
+                self.server.sweep()
         raise AssertionError("the deployment does not come to rest")
 
     def run(self, function: str, *args: Any, id: str = "root", **kwargs: Any) -> Any:  # noqa: A002
