@@ -24,7 +24,10 @@ from resonate_faas._errors import (
     ApplicationError,
     ArgumentsError,
     DecodingError,
+    DependencyNotFoundError,
     EncodingError,
+    InvocationConflictError,
+    LimitExceededError,
     PromiseCanceledError,
     PromiseTimeoutError,
 )
@@ -142,7 +145,7 @@ class Codec:
         known = self._resolve_error(kind) if isinstance(kind, str) else None
         if known is not None:
             own = args if isinstance(args, list) and issubclass(known, _REBUILT) else [message]
-            rebuilt = _rebuild(known, [str(arg) for arg in own])
+            rebuilt = _rebuild(known, own, message)
             if rebuilt is not None:
                 return rebuilt
         name = body.get("name")
@@ -152,13 +155,26 @@ class Codec:
 def error_body(error: BaseException) -> dict[str, Any]:
     """Return an exception as JSON data; an over-long message is cut, never refused."""
     name = error.name if isinstance(error, ApplicationError) else type(error).__name__
-    message = error.message if isinstance(error, ApplicationError) else str(error)
-    body: dict[str, Any] = {"__type": "error", "name": name, "message": _text(message)}
+    body: dict[str, Any] = {"__type": "error", "name": name, "message": _text(_message(error))}
     if not isinstance(error, ApplicationError):
         body["type"] = type_name(type(error))
     if isinstance(error, _REBUILT):
-        body["args"] = [_text(str(arg)) for arg in error.args if arg is not None]
+        body["args"] = [
+            arg if isinstance(arg, int) else _text(str(arg)) for arg in error.args if arg is not None
+        ]
     return body
+
+
+def _message(error: BaseException) -> str:
+    """Return the text that the exception can be built from again."""
+    if isinstance(error, ApplicationError):
+        return error.message
+    if isinstance(error, KeyError) and len(error.args) == 1 and isinstance(error.args[0], str):
+        return error.args[0]  # its str() is a repr of that, and would be one of itself once rebuilt
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return ""
 
 
 def _text(text: str) -> str:
@@ -177,20 +193,32 @@ def builtin_error(name: str) -> type[Exception] | None:
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
-_REBUILT: Final = (PromiseTimeoutError, PromiseCanceledError, EncodingError, DecodingError, ArgumentsError)
-"""Our own errors that are rebuilt from their fields, all of them texts, instead of from the message."""
+_REBUILT: Final = (
+    ArgumentsError,
+    DecodingError,
+    DependencyNotFoundError,
+    EncodingError,
+    InvocationConflictError,
+    LimitExceededError,
+    PromiseCanceledError,
+    PromiseTimeoutError,
+)
+"""Our own errors that are rebuilt from their fields, texts and integers, instead of from the message."""
 
 OWN_ERRORS: Final[Mapping[str, type[Exception]]] = {
     type_name(kind): kind for kind in (*_REBUILT, ApplicationError)
 }
 
 
-def _rebuild(kind: type[Exception], args: list[str]) -> Exception | None:
-    """Build an allow-listed exception; a constructor that refuses that gives None."""
+def _rebuild(kind: type[Exception], args: list[Any], message: str) -> Exception | None:
+    """Build an allow-listed exception that says the message; a constructor that refuses that gives None."""
     try:
-        return kind(*args)
+        rebuilt = kind(*args)
+        if args == [message] and not isinstance(rebuilt, KeyError) and str(rebuilt) != message:
+            rebuilt.args = (message,)  # its constructor made another text of what was its text already
     except Exception:  # noqa: BLE001 - a user's constructor may raise anything
         return None
+    return rebuilt
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
