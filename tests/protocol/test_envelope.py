@@ -41,7 +41,6 @@ def refused(raw: object, settings: WireSettings = SETTINGS) -> Refused:
         b"nope",
         b'{"a":1}x',
         b"\xff\xfe",
-        b'{"a":NaN}',
         b'{"a":"\\ud800"}',
         b"[" * 100_000,
         b"1" * 5_000,
@@ -87,6 +86,14 @@ def test_a_head_of_the_wrong_shape_is_400_and_echoes_what_can_be_dug_out(
     assert answer == Refused(
         kind="promise.get", corr_id=corr_id, status=400, error=f"Invalid request envelope: {reason}"
     )
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_has_not_is_400_even_where_it_would_be_ignored(number: str) -> None:
+    body = envelope("promise.get", {"id": "p", "x": 0}).replace(b'"x": 0', b'"x": ' + number.encode())
+    answer = refused(body)
+    assert (answer.kind, answer.corr_id) == ("unknown", "0")
+    assert answer.error.startswith("Invalid request envelope: ")
 
 
 def test_a_missing_head_is_400() -> None:
