@@ -55,6 +55,7 @@ def foreign(name: str) -> type[Exception]:
     return type(name, (Exception,), {"__module__": "some.library"})
 
 
+_EMPTY: dict[str, str] = {}
 ForeignError = foreign("ForeignError")
 AllowedError = foreign("AllowedError")
 
@@ -153,7 +154,7 @@ def test_a_rejection_is_recorded_as_plain_json_without_pickle_or_cause() -> None
     @resonate.register
     async def flow(_ctx: Context) -> None:
         try:
-            {}["secret"]
+            _EMPTY["secret"]
         except KeyError as error:
             raise CardDeclinedError("declined") from error
 
