@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -53,6 +52,7 @@ from resonate_faas._ports import (
     Store,
     Versioned,
 )
+from resonate_faas._waiters import Waiters
 from resonate_faas._wakes import WakePolicy, arm
 
 log = logging.getLogger("resonate_faas.server")
@@ -112,10 +112,9 @@ class Server:
             blind_ms=2 * self.settings.sweep_interval_ms,
             fast_recovery=self.settings.fast_recovery,
         )
-        self._waiters = _Waiters()
+        self._waiters = Waiters()
         self._next_shard = 0
-        self.paused = False
-        """True while debug.start holds the background back: nothing is dispatched, drained or swept."""
+        self._is_quiet = False
 
     def ask(
         self, request: Request, *, known: Mapping[str, Versioned] = NOTHING_KNOWN, now_ms: int | None = None
@@ -152,7 +151,7 @@ class Server:
 
         def composed(turn: Turn) -> Reply:
             reply = handler(turn)
-            if not self.paused:
+            if not self._is_quiet:
                 internal.dispatch_written(turn)
                 arm(turn, self._wake_policy)
             return reply
@@ -169,7 +168,7 @@ class Server:
         settled = [written for written in settled if _is_settled(written)]
         for written in settled:
             self._waiters.tell(written.id)
-        if drain and not self.paused:
+        if drain and not self._is_quiet:
             for written in settled:
                 self._drain_quietly(written, result.objects, now_ms)
         return result
@@ -213,27 +212,48 @@ class Server:
                 pokes, failures = pokes + sent, failures + (not sent)
         return Sweep(pokes=pokes, failures=failures, complete=True)
 
-    def preload(self, reply: Reply, task_id: str) -> list[Promise]:
+    def quiesce(self) -> None:
+        """Dispatch and drain nothing more, and let the waiting go: this process is about to end.
+
+        What it would have sent stays due, so that the next sweep of any process finds it at once.
+        """
+        self._is_quiet = True
+        self._waiters.dismiss()
+
+    def preload(self, reply: Reply, task_id: str, *, now_ms: int | None = None) -> list[Promise]:
         """Return the branch siblings shipped with a task (protocol section 3.5), projected, ordered by id."""
         root = reply.promise
-        found = root if root is not None and root.id == task_id else self.observe((task_id,)).get(task_id)
+        found = root if root is not None and root.id == task_id else self._stored(task_id, now_ms)
         branch = found.promise.tags.get(BRANCH) if found is not None else None
         if found is None or not branch or found.promise.state is not PromiseState.PENDING:
             return []
         siblings: list[Promise] = []
         after: str | None = None
         while True:
-            page = self.search("promise", tags={BRANCH: branch}, limit=SEARCH_LIMIT_MAX, after=after)
+            page = self.search(
+                "promise", tags={BRANCH: branch}, limit=SEARCH_LIMIT_MAX, after=after, now_ms=now_ms
+            )
             siblings += [one.promise for one in page if isinstance(one, PromiseObject) and one.id != task_id]
             if len(page) < SEARCH_LIMIT_MAX:
                 return siblings
             after = page[-1].id
 
+    def _stored(self, promise_id: str, now_ms: int | None) -> PromiseObject | None:
+        found = self.store.transact((promise_id,), read_only).objects[promise_id].object
+        return project(found, self._now(now_ms)) if isinstance(found, PromiseObject) else None
+
     def search(
-        self, kind: Kind, *, state: str | None = None, tags: Mapping[str, str], limit: int, after: str | None
+        self,
+        kind: Kind,
+        *,
+        state: str | None = None,
+        tags: Mapping[str, str],
+        limit: int,
+        after: str | None,
+        now_ms: int | None = None,
     ) -> list[Object]:
         """Return matching objects, each projected at this instant; the state filter is on what is stored (D15)."""
-        now = self.clock.now_ms()
+        now = self._now(now_ms)
         found = self.store.search(kind, state=state, tags=tags, limit=limit, after=after)
         return [project(one, now) if isinstance(one, PromiseObject) else one for one in found]
 
@@ -248,6 +268,8 @@ class Server:
                 found = self.observe((promise_id,)).get(promise_id)
                 left = deadline - self.clock.monotonic_ms()
                 if found is None or found.promise.state is not PromiseState.PENDING or left <= 0:
+                    return found
+                if self._waiters.are_dismissed:
                     return found
                 self.clock.wait(event, min(left, POLL_MS))
 
@@ -378,46 +400,3 @@ def read_only(given: Mapping[str, Object | None]) -> Outcome:
     """A step that only reads."""
     del given
     return Outcome(reply=internal.DONE, writes={})
-
-
-class _Waiters:
-    """Who in this process waits for which promise."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._events: dict[str, list[threading.Event]] = {}
-
-    def waiting(self, promise_id: str) -> _Waiting:
-        return _Waiting(self, promise_id)
-
-    def add(self, promise_id: str) -> threading.Event:
-        event = threading.Event()
-        with self._lock:
-            self._events.setdefault(promise_id, []).append(event)
-        return event
-
-    def remove(self, promise_id: str, event: threading.Event) -> None:
-        with self._lock:
-            events = self._events.get(promise_id, [])
-            events.remove(event)
-            if not events:
-                del self._events[promise_id]
-
-    def tell(self, promise_id: str) -> None:
-        with self._lock:
-            for event in self._events.get(promise_id, ()):
-                event.set()
-
-
-class _Waiting:
-    """A registered waiter, as a context manager."""
-
-    def __init__(self, waiters: _Waiters, promise_id: str) -> None:
-        self._waiters, self._promise_id = waiters, promise_id
-
-    def __enter__(self) -> threading.Event:
-        self._event = self._waiters.add(self._promise_id)
-        return self._event
-
-    def __exit__(self, *_: object) -> None:
-        self._waiters.remove(self._promise_id, self._event)
