@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 from resonate_faas_cli._exits import Exit, Failure
@@ -64,7 +64,7 @@ class Api:
         except (ValueError, UnicodeError) as error:
             raise Failure(Exit.USAGE, "The token can't be sent", hint="It must be plain ASCII") from error
 
-    def __enter__(self) -> Api:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +118,9 @@ class Api:
             return self._client.request(method, path, **parts)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             hint = f"{_START}, {_ELSEWHERE}"
-            raise Failure(Exit.UNREACHABLE, f"Can't reach {self.url}: {short(str(error))}", hint=hint) from error
+            raise Failure(
+                Exit.UNREACHABLE, f"Can't reach {self.url}: {short(str(error))}", hint=hint
+            ) from error
         except httpx.TimeoutException as error:
             message = f"{self.url} did not answer within {ANSWER_SECONDS:g} s"
             raise Failure(
@@ -148,6 +150,8 @@ class Api:
     def _refusal(self, status: int, answer: Json) -> Failure:
         """Return the failure of an answer: a problem document, or an envelope whose data is the reason."""
         is_envelope = isinstance(answer.get("data"), str) and isinstance(answer.get("head"), dict)
+        if answer.get("code") == "route-not-found":
+            return self._stranger(status)
         if not is_envelope and not isinstance(answer.get("detail") or answer.get("title"), str):
             return self._stranger(status)
         reason = answer["data"] if is_envelope else answer.get("detail") or answer["title"]

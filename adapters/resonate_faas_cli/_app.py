@@ -12,7 +12,9 @@ import typer
 from resonate_faas_cli import _commands
 from resonate_faas_cli._session import examples
 
-_HELP = "Run, watch and operate durable functions. Settings: RESONATE_FAAS_URL, RESONATE_FAAS_TOKEN, NO_COLOR."
+_HELP = (
+    "Run, watch and operate durable functions. Settings: RESONATE_FAAS_URL, RESONATE_FAAS_TOKEN, NO_COLOR."
+)
 
 
 class CommandModule(Protocol):
@@ -41,7 +43,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     names = [found.name for found in pkgutil.iter_modules(_commands.__path__)]
-    modules = [cast(CommandModule, import_module(f"{_commands.__name__}.{name}")) for name in names]
+    modules = [cast("CommandModule", import_module(f"{_commands.__name__}.{name}")) for name in names]
     for module in sorted(modules, key=lambda one: one.RANK):
         module.register(app)
     return app

@@ -10,9 +10,7 @@ import typer
 from resonate_faas_cli._session import usage
 from resonate_faas_cli._values import arguments, keyword_arguments
 
-Args = Annotated[
-    list[str] | None, typer.Argument(metavar="[ARG]...", help="JSON or text.", show_default=False)
-]
+Args = Annotated[list[str] | None, typer.Argument(metavar="ARG", help="JSON or text.", show_default=False)]
 ExtraArgs = Annotated[
     list[str] | None,
     typer.Option("--arg", metavar="VALUE", help="One more argument, such as --arg=-3; repeatable."),

@@ -69,6 +69,10 @@ class Output:
         """Write lines."""
         sys.stdout.writelines(f"{line}\n" for line in lines)
 
+    def flush(self) -> None:
+        """Let readers of a pipe see what was written so far."""
+        sys.stdout.flush()
+
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write aligned columns; a cell that names a state is coloured on a terminal. No rows: only a note."""
         if not rows:

@@ -57,6 +57,4 @@ def plain(text: str) -> str:
     """Return the text with whatever could steer a terminal escaped; records are written by others."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

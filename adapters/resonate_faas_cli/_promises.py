@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from resonate_faas_cli._exits import Exit
 from resonate_faas_cli._output import Output
-from resonate_faas_cli._payloads import error_text, plain
+from resonate_faas_cli._payloads import error_text, plain, short
 from resonate_faas_cli._tree import ICONS, PENDING
 from resonate_faas_cli._values import format_duration
 
 Json = dict[str, Any]
+
+_ENDINGS: Final = {"rejected_canceled": "cancelled", "rejected_timedout": "timed out"}
+_PLAIN_CODES: Final = frozenset({"timeout", "canceled"})
+"""Errors whose message says it all."""
 
 
 def is_settled(promise: Json) -> bool:
@@ -23,9 +27,11 @@ def is_settled(promise: Json) -> bool:
 
 def failure_text(promise: Json) -> str:
     """Return how it failed, in one line."""
-    said = error_text(promise.get("error"))
-    state = str(promise.get("state"))
-    words = {"rejected_canceled": "cancelled", "rejected_timedout": "its deadline passed"}.get(state, "failed")
+    error = promise.get("error")
+    if isinstance(error, dict) and error.get("code") in _PLAIN_CODES:
+        error = error.get("message")
+    said = short(error) if isinstance(error, str) else error_text(error)
+    words = _ENDINGS.get(str(promise.get("state")), "failed")
     return f"{words}: {said}" if said else words
 
 
@@ -62,8 +68,10 @@ def lines(promise: Json) -> Iterator[str]:
         "created": instant(created),
         "settled": f"{instant(settled)}{took}" if settled is not None else "",
         "deadline": instant(promise.get("timeoutAt")) if settled is None else "",
+        "task": _task(promise),
         "reason": str(promise.get("reason") or ""),
-        "result": json.dumps(promise.get("value"), ensure_ascii=False) if state == "resolved" else "",
+        "result": json.dumps(promise["value"], ensure_ascii=False) if "value" in promise else "",
+        "unread": str(promise.get("undecodable") or ""),
         "error": failure_text(promise) if state.startswith("rejected") else "",
     }
     for name, text in fields.items():
@@ -71,13 +79,28 @@ def lines(promise: Json) -> Iterator[str]:
             yield f"  {name:<9} {plain(text)}"
 
 
+def _task(promise: Json) -> str:
+    task = promise.get("task")
+    if not isinstance(task, dict) or is_settled(promise):
+        return ""
+    following = task.get("nextDispatchAt")
+    when = f", next at {instant(following)}" if following is not None else ""
+    return f"{task.get('state')}{when}"
+
+
 def finish(promise: Json, out: Output) -> None:
     """Write how a settled promise ended: its result alone, or why it failed; the exit code tells which."""
+    is_resolved = promise.get("state") == "resolved"
+    text = ""
+    if "undecodable" in promise:
+        out.exit_code = Exit.UNREACHABLE if is_resolved else Exit.FAILED
+        text = f"its outcome can't be read: {promise['undecodable']}; the record is in the output of --json"
+    elif not is_resolved:
+        out.exit_code = Exit.FAILED
+        text = failure_text(promise)
     if out.as_json:
         out.document(promise)
-    elif promise.get("state") == "resolved":
-        out.value(promise.get("value"))
+    elif text:
+        out.note(f"{plain(str(promise['id']))} {plain(text)}")
     else:
-        out.note(f"{plain(str(promise['id']))} {plain(failure_text(promise))}")
-    if promise.get("state") != "resolved":
-        out.exit_code = Exit.FAILED
+        out.value(promise.get("value"))

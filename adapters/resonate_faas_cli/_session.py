@@ -26,7 +26,11 @@ Url = Annotated[str, typer.Option("--url", envvar="RESONATE_FAAS_URL", help="The
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar="RESONATE_FAAS_TOKEN", help="Bearer token for it.", metavar="TOKEN", show_envvar=True
+        "--token",
+        envvar="RESONATE_FAAS_TOKEN",
+        help="Bearer token for it.",
+        metavar="TOKEN",
+        show_envvar=True,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, failures too (on stderr).")]

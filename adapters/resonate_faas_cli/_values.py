@@ -108,7 +108,9 @@ def arguments(words: Sequence[str], extra: Sequence[str], whole: str | None) -> 
     except ValueError as error:
         raise ValueError(f"--json-args is not JSON: {error}") from error
     if not isinstance(found, list):
-        raise ValueError('--json-args must be an array, such as \'[3, "ada"]\'')
+        raise ValueError(  # noqa: TRY004 - what was typed is wrong, not a type in the program
+            "--json-args must be an array, such as '[3, \"ada\"]'"
+        )
     return found
 
 

@@ -19,9 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def dev(
-    target: Annotated[
-        str, typer.Argument(metavar="FILE|MODULE", help="Where the Resonate() object stands.")
-    ],
+    target: Annotated[str, typer.Argument(metavar="FILE|MODULE", help="Where the Resonate() object stands.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = DEFAULT_PORT,
     db: Annotated[Path, typer.Option(help="The SQLite file.")] = Path("resonate-faas.db"),
@@ -35,8 +33,9 @@ def dev(
         bool, typer.Option("--strict", help="Refuse what the specification refuses and SDKs send.")
     ] = False,
 ) -> None:
-    """Serve the functions of a file or module from one SQLite file, on this machine alone.
+    """Serve functions from one SQLite file.
 
+    For this machine alone: it listens on 127.0.0.1.
     Stop it at any time, with Ctrl-C or harder: the next start goes on where this one ended.
     """
     with reporting():

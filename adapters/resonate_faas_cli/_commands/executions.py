@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "invoke countdown 3 1 --id launch-7",
             "invoke greet ada --kw loud=true --wait",
-            "invoke move --json-args '[{\"from\": \"a\", \"to\": \"b\"}, 100]'",
+            'invoke move --json-args \'[{"from": "a", "to": "b"}, 100]\'',
             "invoke adjust --arg=-3",
         )
     )(invoke)
@@ -88,7 +88,10 @@ def invoke(
 
 
 def get(promise_id: PromiseId, url: Url = DEFAULT_URL, token: Token = None, as_json: AsJson = False) -> None:
-    """Show how an execution or promise stands; exit code 0 however that is."""
+    """Show how an execution or promise stands.
+
+    The exit code is 0 however that is; to act on the outcome, use: wait.
+    """
     with session(url, token, as_json=as_json) as asked:
         show(asked.api.get("promises", promise_id), asked.out)
 
@@ -97,13 +100,15 @@ def wait(
     promise_id: PromiseId,
     timeout: Annotated[
         int | None,
-        typer.Option(parser=milliseconds, metavar="DURATION", help="Give up after: 90, 1h30m. Default: never."),
+        typer.Option(
+            parser=milliseconds, metavar="DURATION", help="Give up after: 90, 1h30m. Default: never."
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until an execution or promise has ended; write its result.
+    """Wait for an execution; write its result.
 
     A server that restarts meanwhile is waited for, a minute at most.
     """
