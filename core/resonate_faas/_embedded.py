@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from resonate_faas._errors import TaskNotAcquiredError
+from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
 from resonate_faas._machine import Turn, handler_of, internal
-from resonate_faas._machine.objects import Poke, Promise, PromiseObject, PromiseState, TaskState
+from resonate_faas._machine.objects import Object, Poke, Promise, PromiseObject, PromiseState, TaskState
 from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
 from resonate_faas._ports import ABSENT, Lease, Result, Versioned
 from resonate_faas._server import Server, read_only
@@ -53,11 +53,17 @@ class EmbeddedSession:
             or found.object.promise.state is not PromiseState.PENDING
         ):
             return None
-        pages = list(self._server.store.history(self._id))
+        if self._is_busy(found.object):
+            self._wait_for_holder(found.object)
+            return None
+        is_idle = found.object.task is None or found.object.task.state is not TaskState.ACQUIRED
+        pages = list(self._server.store.history(self._id)) if is_idle else []
         started = self._clock.monotonic_ms()
         request = Claim(id=self._id, pid=self._pid, ttl=self._ttl_ms)
+        claimed: list[Object | None] = []
 
         def claim(turn: Turn) -> Reply:
+            claimed.append(turn.given(self._id))
             internal.promise_timeout(turn, self._id)
             internal.lease_timeout(turn, self._id)
             return handler_of(request)(turn)
@@ -69,6 +75,8 @@ class EmbeddedSession:
             return None
         self._task, self._version = result.objects[self._id], root.task.version
         self._extended_mono_ms, self._is_held = started, True
+        if not is_idle or claimed[-1] is not found.object:
+            pages = list(self._server.store.history(self._id))  # others recorded since the first read
         return Lease(root=root, history=dict(self._learn(pages, root.birth)))
 
     def _learn(self, pages: Sequence[Sequence[Versioned]], birth: str) -> Iterator[tuple[str, Promise]]:
@@ -84,6 +92,17 @@ class EmbeddedSession:
                 if record.promise.state is PromiseState.PENDING:
                     self._known[record.id] = versioned
                 yield record.id, record.promise
+
+    def _is_busy(self, found: PromiseObject) -> bool:
+        """True while another holds a live lease: neither its history nor a claim is worth a round trip."""
+        task = found.task
+        now = max(self._clock.now_ms(), found.at)
+        return (
+            task is not None
+            and task.state is TaskState.ACQUIRED
+            and task.expires_at is not None
+            and now < min(task.expires_at, found.promise.timeout_at)
+        )
 
     def _wait_for_holder(self, root: PromiseObject | None) -> None:
         """Another activation holds the task: one poke for the end of its lease, and the delivery is done."""
@@ -173,23 +192,41 @@ class EmbeddedSession:
             self._server.ask(request, known={self._id: self._task})
 
     def heartbeat(self) -> None:
-        """Extend the lease, unless a recent commit did."""
+        """Extend the lease, unless a recent commit did.
+
+        Half of the lease may pass, while commits extend from a third on: frequent commits need no heartbeat.
+        """
         with self._lock:
-            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 3:
+            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 2:
                 self._commit((), None, extend=True)
 
+    def left_ms(self) -> int:
+        """Return how long the lease is ours by our monotonic clock alone; no lock: a store call may hang."""
+        if not self._is_held:
+            return 0
+        margin = min(LEASE_MARGIN_MS, self._ttl_ms // 5)
+        return self._extended_mono_ms + self._ttl_ms - margin - self._clock.monotonic_ms()
+
     def _check_held(self) -> None:
-        """Stop before a lease that may have ended: by our monotonic clock, no answer of the store needed."""
-        left = self._extended_mono_ms + self._ttl_ms - self._clock.monotonic_ms()
-        if not self._is_held or left <= min(LEASE_MARGIN_MS, self._ttl_ms // 5):
+        """Stop before a lease that may have ended: no answer of the store is needed."""
+        if self.left_ms() <= 0:
             self._is_held = False
-            reason = "the lease ran out" if left <= 0 else "the lease was not confirmed in time"
-            raise TaskNotAcquiredError(self._id, self._version, reason)
+            raise TaskNotAcquiredError(self._id, self._version, "the lease was not confirmed in time")
 
     def _require(self, result: Result) -> None:
-        if not result.reply.ok:
+        """Raise what a refusal means: a lost lease, or a request that would be refused every time.
+
+        Raises:
+            TaskNotAcquiredError: the task is not ours, or gone.
+            RequestRefusedError: too many waiters, say; the lease is kept.
+        """
+        reply = result.reply
+        if reply.ok:
+            return
+        if reply.status in {404, 409}:
             self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, result.reply.error or "refused")
+            raise TaskNotAcquiredError(self._id, self._version, reply.error or "refused")
+        raise RequestRefusedError(reply.status, reply.error or "refused")
 
 
 def _is_predictable(effect: Effect) -> bool:

@@ -6,14 +6,14 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from resonate_faas._engine.codec import Codec
-from resonate_faas._engine.execution import EngineSettings, Execution, Round
+from resonate_faas._engine.execution import EngineSettings, Execution
 from resonate_faas._engine.invocation import invoked
 from resonate_faas._engine.registry import Registry
 from resonate_faas._engine.steps import Launch
@@ -21,6 +21,7 @@ from resonate_faas._errors import (
     ArgumentsError,
     DecodingError,
     FunctionNotFoundError,
+    RequestRefusedError,
     StoreError,
     TaskNotAcquiredError,
     WorkflowInterrupt,
@@ -69,11 +70,23 @@ class WorkerSettings:
 
     @property
     def heartbeat_ms(self) -> int:
-        """Return how often the lease is extended when no commit does it."""
+        """Return how long a call may run before it is made visible, and the driver sleep before it looks around."""
         return max(self.lease_ms // 3, 1)
 
+    @property
+    def beat_ms(self) -> int:
+        """Return how often the heartbeat thread looks whether to extend the lease: a failed try is soon repeated."""
+        return max(self.lease_ms // 15, 1)
 
-OpenSession = Callable[[str, str], Session]
+
+class LeasedSession(Session, Protocol):
+    """A session that knows by the monotonic clock alone how long its lease is good for."""
+
+    def left_ms(self) -> int:
+        """Return the milliseconds until the lease counts as lost; no I/O, callable from any thread."""
+
+
+OpenSession = Callable[[str, str], LeasedSession]
 """Opens a session from (task id, pid)."""
 
 
@@ -163,7 +176,11 @@ class _Activation:
         default_factory=queue.SimpleQueue
     )
     wake: threading.Event = field(default_factory=threading.Event)
+    started: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
+    draining: bool = False
+    warned: bool = False
+    version: int = 0
     lost: TaskNotAcquiredError | None = None
 
     def __post_init__(self) -> None:
@@ -182,6 +199,7 @@ class _Activation:
         lease = self.session.acquire()
         if lease is None:
             return Ended.NOTHING
+        self.version = lease.root.task.version if lease.root.task is not None else 0
         try:
             with self._heartbeat():
                 return self._drive(lease)
@@ -195,9 +213,9 @@ class _Activation:
             )
             self.session.release(reason=str(error), back_off=True)
             return Ended.RELEASED
-        except (DecodingError, FunctionNotFoundError, ArgumentsError) as error:
+        except (DecodingError, FunctionNotFoundError, ArgumentsError, RequestRefusedError) as error:
             log.warning(
-                "root not runnable",
+                "task not runnable",
                 extra={"promise_id": self.task_id, "code": error.code, "reason": str(error)},
             )
             self.session.release(reason=str(error), back_off=True)
@@ -243,6 +261,7 @@ class _Activation:
         self._check_lost()
         turn = execution.advance(self.clock.now_ms())
         for step_id in turn.abandoned:
+            self.started.pop(step_id, None)
             runner.abandon(step_id)
         if turn.effects or turn.finish is not None:
             records = self.session.commit(turn.effects, finish=turn.finish)
@@ -252,10 +271,14 @@ class _Activation:
             execution.stored(records)
             return None
         self._report_budget(execution)
-        if self._must_stop(starting=bool(turn.launches)):
-            return self._release(execution, turn)
-        for launch in turn.launches:
-            runner.start(launch, self._done)
+        self.draining = self.draining or (bool(turn.launches) and self._is_near(self.settings.margin_ms))
+        if self._must_stop() or (self.draining and not self.started):
+            return self._release(turn.launches)
+        self._check_lost()
+        if not self.draining:
+            for launch in turn.launches:
+                self.started[launch.id] = launch.function.name
+                runner.start(launch, self._done)
         if execution.running:
             return self._wait_for_steps(execution)
         return self._wait_for_promises(execution)
@@ -264,20 +287,22 @@ class _Activation:
         self.outcomes.put((step_id, value, error))
         self.wake.set()
 
-    def _must_stop(self, *, starting: bool) -> bool:
-        """True if the deadline is too near to go on, or the process is told to end."""
-        if self.stopping:
-            return True
-        if self.deadline_mono_ms is None:
-            return False
-        margin = self.settings.margin_ms if starting else self.settings.abandon_ms
-        return self.clock.monotonic_ms() >= self.deadline_mono_ms - margin
+    def _is_near(self, margin_ms: int) -> bool:
+        """True if the deadline of the activation is less than ``margin_ms`` away."""
+        deadline = self.deadline_mono_ms
+        return deadline is not None and self.clock.monotonic_ms() >= deadline - margin_ms
 
-    def _release(self, execution: Execution, turn: Round) -> Ended:
+    def _must_stop(self) -> bool:
+        """True if the process is told to end, or the deadline is too near even for what runs."""
+        return self.stopping or self._is_near(self.settings.abandon_ms)
+
+    def _release(self, launches: Sequence[Launch] = ()) -> Ended:
         """Give the task back; steps still running are abandoned, what they would return is not recorded."""
         reason = "the process was told to end" if self.stopping else "the deadline of the activation was near"
-        if turn.launches and not execution.running and self.stopping is False:
-            reason = f"{reason}; next: {turn.launches[0].function.name}"
+        if self.started:
+            reason = f"{reason}; running: {', '.join(sorted(set(self.started.values())))}"
+        elif launches:
+            reason = f"{reason}; next: {launches[0].function.name}"
         self.session.release(reason=reason)
         return Ended.RELEASED
 
@@ -293,8 +318,8 @@ class _Activation:
             if delivered:
                 return None
             self._check_lost()
-            if self._must_stop(starting=False):
-                return self._release(execution, Round(effects=(), finish=None, launches=(), abandoned=()))
+            if self._must_stop() or (self.draining and not self.started):
+                return self._release()
             now = self.clock.now_ms()
             due = execution.next_wake()
             if due is not None and due <= now:
@@ -317,14 +342,16 @@ class _Activation:
 
     def _outcomes(self) -> Iterator[tuple[str, Any, BaseException | None]]:
         while not self.outcomes.empty():
-            yield self.outcomes.get()
+            outcome = self.outcomes.get()
+            self.started.pop(outcome[0], None)
+            yield outcome
 
     def _sleep(self, duration_ms: int) -> None:
-        """Wait until something happens in this activation, at most so long, never past the deadline."""
+        """Wait until something happens in this activation, at most so long, never past deadline or lease."""
         if self.deadline_mono_ms is not None:
             left = self.deadline_mono_ms - self.settings.abandon_ms - self.clock.monotonic_ms()
             duration_ms = min(duration_ms, left)
-        duration_ms = min(duration_ms, self.settings.heartbeat_ms)
+        duration_ms = min(duration_ms, self.settings.heartbeat_ms, self.session.left_ms())
         if duration_ms > 0 and self.outcomes.empty():
             self.clock.wait(self.wake, duration_ms)
         self.wake.clear()
@@ -354,7 +381,7 @@ class _Activation:
         ended = threading.Event()
 
         def beat() -> None:
-            while not self.clock.wait(ended, self.settings.heartbeat_ms):
+            while not self.clock.wait(ended, self.settings.beat_ms):
                 try:
                     self.session.heartbeat()
                 except TaskNotAcquiredError as error:
@@ -372,18 +399,21 @@ class _Activation:
             ended.set()
 
     def _check_lost(self) -> None:
+        """Raise error 1199 if a heartbeat was refused, or none was confirmed for too long."""
         if self.lost is not None:
             raise self.lost
+        if self.session.left_ms() <= 0:
+            raise TaskNotAcquiredError(self.task_id, self.version, "the lease was not confirmed in time")
 
     def _report_budget(self, execution: Execution) -> None:
         """Warn once when the root's replay or promise count nears its limit: the cure is ctx.detached (rule 4)."""
-        if self.replay_ms is not None:
-            return
-        self.replay_ms = self.clock.monotonic_ms() - self.started_mono_ms
+        if self.replay_ms is None:
+            self.replay_ms = self.clock.monotonic_ms() - self.started_mono_ms
         limit = self.worker.engine.promises_max
         over_time = self.replay_ms > self.settings.replay_share * self.settings.lease_ms
         over_count = execution.promise_count > self.settings.promises_share * limit
-        if over_time or over_count:
+        if not self.warned and (over_time or over_count):
+            self.warned = True
             log.warning(
                 "replay budget",
                 extra={

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from resonate_faas import Resonate
 from resonate_faas._client import Invocation
+from resonate_faas._engine.steps import Launch
 from resonate_faas._machine.objects import (
     DEFAULT_RULES,
     TARGET,
@@ -25,8 +26,8 @@ from resonate_faas._machine.objects import (
 )
 from resonate_faas._machine.requests import PromiseCreate
 from resonate_faas._node import Node
-from resonate_faas._ports import Queue, Store, Versioned
-from resonate_faas._runner import Runner
+from resonate_faas._ports import Event, Queue, Store, Versioned
+from resonate_faas._runner import Done, Runner
 from resonate_faas._server import ServerSettings
 from resonate_faas._worker import Ended, WorkerSettings
 from resonate_faas.testing import EPOCH_MS, FakeClock, MemoryQueue, MemoryStore, PrimitiveStore, WrappedStore
@@ -78,6 +79,59 @@ class WatchedStore(WrappedStore):
         return found
 
 
+class SteppedClock(FakeClock):
+    """A fake clock whose ticks end only when every thread that slept through one has gone back to sleep."""
+
+    def __init__(self, now_ms: int = EPOCH_MS, *, auto: bool = False) -> None:
+        super().__init__(now_ms, auto=auto)
+        self._turns = threading.Condition()
+        self._sleepers: dict[int, int] = {}
+
+    def wait(self, event: Event, timeout_ms: int) -> bool:
+        thread = threading.get_ident()
+        with self._turns:
+            self._sleepers[thread] = self.monotonic_ms() + timeout_ms
+            self._turns.notify_all()
+        try:
+            return super().wait(event, timeout_ms)
+        finally:
+            with self._turns:
+                del self._sleepers[thread]
+                self._turns.notify_all()
+
+    def await_sleepers(self, count: int) -> None:
+        """Block until so many threads sleep, each beyond this moment."""
+        with self._turns:
+            assert self._turns.wait_for(lambda: self._asleep(count), JOIN_S), f"asleep: {self._sleepers}"
+
+    def tick(self, ms: int, *, sleepers: int) -> None:
+        """Let time pass once so many threads sleep, and again block until they do."""
+        self.await_sleepers(sleepers)
+        self.advance(ms)
+        self.await_sleepers(sleepers)
+
+    def _asleep(self, count: int) -> bool:
+        now = self.monotonic_ms()
+        return len(self._sleepers) >= count and all(until > now for until in self._sleepers.values())
+
+
+class StuckRunner:
+    """Steps that start and never end."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start(self, launch: Launch, done: Done) -> None:
+        del done
+        self.started.append(launch.id)
+
+    def abandon(self, step_id: str) -> None:
+        """Nothing ends."""
+
+    def close(self) -> None:
+        """Nothing ends."""
+
+
 class World:
     """One store, one queue, any number of nodes; the clock stands still unless a test moves it."""
 
@@ -89,7 +143,7 @@ class World:
         rules: Rules = DEFAULT_RULES,
         queue: Queue | None = None,
     ) -> None:
-        self.clock = FakeClock(auto=auto)
+        self.clock = SteppedClock(auto=auto)
         self.rules = rules
         self.store = WatchedStore(store if store is not None else MemoryStore(rules=rules))
         self.queue = MemoryQueue(self.clock, delay_max_ms=30 * DAY_MS)
@@ -127,17 +181,22 @@ class World:
         """Take what the queue would deliver now."""
         return self.queue.pop_due(self.clock.now_ms())
 
-    def deliver(self, node: Node) -> int:
-        """Deliver what is due now to the node."""
+    def deliver(self, node: Node, *, limit_ms: int | None = None) -> int:
+        """Deliver what is due now to the node; each delivery may take ``limit_ms``."""
         messages = self.take()
         for message in messages:
-            self.ended.append(node.deliver(message))
+            deadline = None if limit_ms is None else self.clock.monotonic_ms() + limit_ms
+            ended = node.deliver(message, deadline_mono_ms=deadline)
+            if isinstance(message, Execute):
+                self.ended.append(ended)
         return len(messages)
 
-    def settle(self, node: Node, *, until_ms: int | None = None, sweep: bool = False) -> None:
+    def settle(
+        self, node: Node, *, until_ms: int | None = None, sweep: bool = False, limit_ms: int | None = None
+    ) -> None:
         """Deliver, letting time pass to each message's instant (with ``sweep``: from minute to minute), until rest."""
         for _ in range(20_000):
-            if self.deliver(node):
+            if self.deliver(node, limit_ms=limit_ms):
                 continue
             if sweep:
                 node.server.sweep()
@@ -146,6 +205,8 @@ class World:
                 soon = self.clock.now_ms() + 60_000
                 instant = soon if instant is None else min(instant, soon)
             if instant is None or (until_ms is not None and instant > until_ms):
+                if until_ms is not None:
+                    self.clock.advance_to(until_ms)
                 return
             self.clock.advance_to(instant)
         raise AssertionError("it does not come to rest")
@@ -261,6 +322,8 @@ __all__ = [
     "Gate",
     "PromiseState",
     "Running",
+    "SteppedClock",
+    "StuckRunner",
     "TaskState",
     "WatchedStore",
     "World",
