@@ -36,6 +36,9 @@ class Api:
         url: of the server; a path in it is kept.
         token: sent as a bearer token and in the head of an envelope (D23); never to another server.
 
+    Attributes:
+        is_local: it is on this machine.
+
     Raises:
         Failure: the URL is none.
     """
@@ -51,6 +54,7 @@ class Api:
             raise Failure(Exit.USAGE, f"{url!r} is no URL: {error}") from error
         if base.scheme not in {"http", "https"} or not base.host:
             raise Failure(Exit.USAGE, f"{url!r} is no URL", hint="Write http://host:port")
+        self.is_local = base.host in _LOOPBACK
         headers = {"accept": "application/json"}
         if token:
             headers["authorization"] = f"Bearer {token}"
@@ -59,7 +63,7 @@ class Api:
                 base_url=base,
                 headers=headers,
                 timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-                trust_env=base.host not in _LOOPBACK,  # a proxy has no business between us and ourselves
+                trust_env=not self.is_local,  # a proxy has no business between us and ourselves
             )
         except (ValueError, UnicodeError) as error:
             raise Failure(Exit.USAGE, "The token can't be sent", hint="It must be plain ASCII") from error

@@ -14,6 +14,7 @@ from resonate_faas_cli._search import All, Cursor, Limit, search
 from resonate_faas_cli._session import (
     DEFAULT_URL,
     AsJson,
+    Session,
     Token,
     Url,
     examples,
@@ -24,6 +25,9 @@ from resonate_faas_cli._session import (
 RANK = 70
 
 TEMPLATE: Final = "{{.id}}-{{.timestamp}}"
+LOCAL_TARGET: Final = "local://default"
+"""Where the dev server runs what no address is given for."""
+
 DAY_MS: Final = 86_400_000
 
 ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="The schedule's own name.")]
@@ -75,7 +79,7 @@ def create(
     """
     call = call_of(args, extra, json_args, kwargs)
     with session(url, token, as_json=as_json) as asked:
-        address = target or _own_target(asked.api.get("health"))
+        address = target or _own_target(asked)
         wanted: dict[str, Any] = {
             "id": schedule_id,
             "cron": cron,
@@ -144,14 +148,16 @@ def _function(schedule: dict[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _own_target(health: dict[str, Any]) -> str:
+def _own_target(asked: Session) -> str:
     """Return the address of the server's own functions.
 
     Raises:
         Failure: it does not tell.
     """
-    target = health.get("target")
-    if not isinstance(target, str) or not target:
-        message = "The server does not tell where its functions run"
-        raise Failure(Exit.USAGE, message, hint="Give the address with --target")
-    return target
+    told = asked.api.get("health").get("target")
+    if isinstance(told, str) and told:
+        return told
+    if asked.api.is_local:
+        return LOCAL_TARGET
+    message = f"{asked.api.url} does not tell where its functions run"
+    raise Failure(Exit.USAGE, message, hint="Give the address with --target")
