@@ -314,4 +314,5 @@ STEP_CANARIES: Final[Mapping[str, Callable[[], Transition]]] = {
     "a_pending_task_is_leased_only_when_asked_for": lambda: task_to(
         Commit(id="ready", version=1, effects=()), "ready", LEASED
     ),
+    "a_request_at_another_version_is_refused": lambda: unchanged(TaskRelease(id="held", version=1)),
 }

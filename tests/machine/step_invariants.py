@@ -28,12 +28,19 @@ from resonate_faas._machine.requests import (
     TaskAcquire,
     TaskContinue,
     TaskCreate,
+    TaskFence,
+    TaskFulfill,
     TaskHeartbeat,
+    TaskRelease,
+    TaskSuspend,
+    Yield,
 )
 
 StepInvariant = Callable[[Transition], Iterator[str]]
 
 P, A, S, H, F = TaskState
+
+FENCED: Final = (TaskAcquire, TaskFence, TaskSuspend, TaskFulfill, TaskRelease, Commit, Park, Yield)
 
 MOVES: Final[Mapping[TaskState, frozenset[TaskState]]] = {
     TaskState.PENDING: frozenset({P, A, H, F}),
@@ -350,6 +357,16 @@ def a_pending_task_is_leased_only_when_asked_for(step: Transition) -> Iterator[s
             yield f"{after.id} was leased by {step.cause}"
 
 
+def a_request_at_another_version_is_refused(step: Transition) -> Iterator[str]:
+    """C10: at most one valid claim per version."""
+    if not isinstance(step.cause, FENCED):
+        return
+    stored = step.before.at(step.cause.id)
+    task = None if stored is None else stored.task
+    if task is not None and task.version != step.cause.version and step.reply.status < 400:
+        yield f"{step.cause} was answered {step.reply.status} for {task}"
+
+
 STEP_INVARIANTS: Final[tuple[StepInvariant, ...]] = (
     promises_and_tasks_only_grow,
     birth_fields_never_change,
@@ -383,6 +400,7 @@ STEP_INVARIANTS: Final[tuple[StepInvariant, ...]] = (
     barren_counts_our_acquisitions_since_the_last_progress,
     an_exhausted_task_is_never_leased_to_us,
     a_pending_task_is_leased_only_when_asked_for,
+    a_request_at_another_version_is_refused,
 )
 
 
