@@ -295,9 +295,23 @@ def load_argument(value: Any, hint: Any, function: str, field: str) -> Any:
     if hint is NO_HINT or (type(value) is hint and hint in _PLAIN):
         return value
     try:
-        return adapter(hint).validate_json(to_json(value), strict=True)
+        encoded = to_json(value, inf_nan_mode="constants", bytes_mode="base64")
+        return adapter(hint).validate_json(encoded, strict=True)
     except (ValidationError, PydanticUserError, ValueError) as error:
         raise ArgumentsError(function, _short(error), field) from error
+
+
+def plain(value: Any, where: str) -> Any:
+    """Return the value as the JSON data that another process reads.
+
+    Raises:
+        EncodingError: not serialisable, or not readable again (an integer of thousands of digits).
+    """
+    encoded = dump(value, NO_HINT, where)
+    try:
+        return from_json(encoded)
+    except ValueError as error:
+        raise EncodingError(where, _short(error)) from error
 
 
 def _short(error: Exception) -> str:

@@ -13,7 +13,7 @@ from resonate_faas._engine.calls import (
     Race,
     local_param,
 )
-from resonate_faas._engine.codec import digest
+from resonate_faas._engine.codec import digest, plain
 from resonate_faas._engine.futures import Future, Map, RecordFuture
 from resonate_faas._engine.guard import caller_line
 from resonate_faas._engine.ids import detached_id
@@ -90,15 +90,13 @@ class Operations:
             LimitExceededError: the root has too many promises; nothing is recorded.
         """
         execution = self.execution
-        call.is_durable = call.id in execution.history
-        if not call.is_durable:
+        recorded = execution.history.get(call.id)
+        if recorded is not None:  # the instants are those of the call, whichever activation goes on with it
+            call.is_durable = True
+            call.created_at, call.timeout_at = recorded.created_at, recorded.timeout_at
+        else:
             self.frame.live = True
-            bound = execution.settings.promises_max
-            if execution.promise_count >= bound:
-                cure = (
-                    "split the loop: let each execution do one part and start its successor with ctx.detached"
-                )
-                raise LimitExceededError(f"the promise count of {execution.root.id!r}", bound, cure)
+            execution.reserve([call.id])
         execution.track(call)
         call.begin()
         return call
@@ -124,12 +122,9 @@ class Operations:
         kwargs: Mapping[str, Any],
         promise_id: str,
     ) -> RecordFuture[Any]:
-        execution = self.execution
+        function = self._local_function(options, target)
         if isinstance(target, str):
-            function = execution.registry.get(target, options.version)
             target = function.call
-        else:
-            function = execution.registry.of(target) or describe(target)
         marks = digest(args, kwargs, function.name)
         param = Value(data=local_param(Kind.RUN, function.name, function.version, marks))
         settled = self.recorded(promise_id, function.result, param)
@@ -139,6 +134,12 @@ class Operations:
             raise ValueError("ctx.run runs in this process: use ctx.rpc for a call with its own id or target")
         function.check(args, kwargs)
         return self.place(self._local(options, function, target, args, kwargs, promise_id, param))
+
+    def _local_function(self, options: Options, target: Callable[..., Any] | str) -> Function:
+        registry = self.execution.registry
+        if isinstance(target, str):
+            return registry.get(target, options.version)
+        return registry.of(target) or describe(target)
 
     def _local(
         self,
@@ -210,8 +211,7 @@ class Operations:
         settled = self.recorded(promise_id, hint, param)
         if settled is not None:
             return settled
-        if function is not None:
-            function.check(args, kwargs)
+        self._check(function, args, kwargs)
         tags = self._remote_tags(options, promise_id, root=options.id is not None)
         deadline = self.deadline(options, function)
         call: Call[Any] = Call(
@@ -243,8 +243,7 @@ class Operations:
         settled = self.recorded(promise_id, str, place)
         if settled is not None:
             return settled
-        if function is not None:
-            function.check(args, kwargs)
+        self._check(function, args, kwargs)
         root_id = self._explicit(options) or detached_id(execution.root.id, execution.birth, promise_id)
         timeout = options.timeout or (function.timeout if function is not None else None) or DEFAULT_TIMEOUT
         root = Record(
@@ -268,6 +267,18 @@ class Operations:
         )
         call.is_joinable = options.id is not None
         return self.place(call)
+
+    @staticmethod
+    def _check(function: Function | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Refuse at the call what the task would refuse later: it reads its arguments as JSON data.
+
+        Raises:
+            ArgumentsError: they do not fit the signature or a declared type.
+            EncodingError: the task could not read one.
+        """
+        if function is not None:
+            function.check(args, kwargs)
+            function.load(*plain([args, kwargs], f"the arguments of {function.name}"))
 
     def _remote(self, target: Callable[..., Any] | str, options: Options) -> tuple[str, int, Function | None]:
         """Return name, version and, if it is registered here, the description of a function to be run as a task."""
@@ -395,6 +406,8 @@ class Operations:
         promise = execution.history.get(promise_id)
         if settled is not None and promise is not None:
             race._settle(promise)
+            if cancel and race._chosen is not None:
+                race.drop_losers(race._chosen)  # a crash between the commits of a large race may have left some
             return race
         self.place(race)
         return race
@@ -412,18 +425,50 @@ class Operations:
         self.enter("map")
         if concurrency is not None and concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+        if options.id is not None:
+            raise ValueError("ctx.map gives each item its own id: options(id=...) is for one call")
         first, mark = self.frame.counter + 1, "r" if remote else ""
-        self.frame.counter += len(items)
         ids = [f"{self.frame.prefix}{first + index}{mark}" for index in range(len(items))]
-        start = self._rpc if remote else self._run
         history = self.execution.history
-        return Map(
+        known = [index for index, promise_id in enumerate(ids) if promise_id in history]
+        fresh = [index for index, promise_id in enumerate(ids) if promise_id not in history]
+        self._try(options, target, [items[index] for index in fresh], remote=remote)
+        self.execution.reserve([ids[index] for index in fresh])
+        self.frame.counter += len(items)
+        start = self._rpc if remote else self._run
+        every = Map(
             lambda index: start(options, target, (items[index],), {}, ids[index]),
-            len(items),
+            ids,
             self.execution,
+            self.frame,
             limit=concurrency or max(len(items), 1),
-            known=[index for index, promise_id in enumerate(ids) if promise_id in history],
+            known=known,
         )
+        if known:
+            self.frame.unfilled.append(every)  # an earlier activation may have cancelled it: that call comes first
+        else:
+            every.fill()
+        return every
+
+    def _try(
+        self, options: Options, target: Callable[..., Any] | str, items: list[Any], *, remote: bool
+    ) -> None:
+        """Refuse at the call what would be refused when an item's turn comes: nobody could catch it then.
+
+        Raises:
+            ArgumentsError: an item does not fit the function.
+            EncodingError: an item is not serialisable.
+        """
+        if remote:
+            name, version, function = self._remote(target, options)
+            for item in items:
+                invocation(name, (item,), {}, version=version, codec=self.execution.codec)
+                self._check(function, (item,), {})
+            return
+        function = self._local_function(options, target)
+        for item in items:
+            digest((item,), {}, function.name)
+            function.check((item,), {})
 
     # ---- shared
 
