@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 
 from resonate_faas._engine.futures import Future, RecordFuture, T_co
 from resonate_faas._errors import DecodingError
-from resonate_faas._machine.objects import EMPTY, PromiseState, Value
+from resonate_faas._machine.objects import EMPTY, Promise, PromiseState, Value
 from resonate_faas._machine.requests import Effect, PromiseSettle, Record
 
 if TYPE_CHECKING:
@@ -183,12 +183,14 @@ class InstantCall(Call[Any]):
 class Race(Call[T_co]):
     """The first settled member's outcome. Which one is recorded, so that every replay sees the same winner."""
 
-    __slots__ = ("cancels", "members")
+    __slots__ = ("_chosen", "_was_awaited", "cancels", "members")
 
     def __init__(self, *args: Any, members: Sequence[Future[Any]], cancels: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.members = list(members)
         self.cancels = cancels
+        self._chosen: int | None = None
+        self._was_awaited = False
 
     @property
     def winner(self) -> int:
@@ -197,8 +199,11 @@ class Race(Call[T_co]):
         Raises:
             RuntimeError: it was not.
         """
-        if not self._done:
+        if not self._was_awaited:
             raise RuntimeError("await the race before you ask for its winner")
+        return self._winner()
+
+    def _winner(self) -> int:
         return int(cast(int, super()._result()))
 
     def begin(self) -> None:
@@ -209,16 +214,36 @@ class Race(Call[T_co]):
         if any(member._done for member in self.members):
             self._execution.decide(self)
 
+    def _settle(self, promise: Promise) -> None:
+        """Take the recorded choice; where the winner has yet to be read, as one with its own id, wait for it."""
+        self._take(promise)
+        if promise.state is PromiseState.RESOLVED:
+            self._chosen = self._winner()
+            member = self.members[self._chosen]
+            if not member._done:
+                member._watchers.append(self)
+                return
+        self._execution.wake(self)
+
     def _member_done(self, member: Future[Any]) -> None:
-        del member
-        self._execution.decide(self)
+        if self._chosen is None:
+            self._execution.decide(self)
+        elif member is self.members[self._chosen]:
+            self._execution.wake(self)
+
+    def drop_losers(self, winner: int) -> None:
+        """Cancel all members but the winner."""
+        for index, member in enumerate(self.members):
+            if index != winner and not member._done:
+                member.cancel()
 
     def first(self) -> int:
         """Return the index of the earliest settled member, the lower one of two at the same instant."""
         return min((member._at(), index) for index, member in enumerate(self.members) if member._done)[1]
 
     def _result(self) -> T_co:
-        return self.members[self.winner]._result()  # type: ignore[no-any-return]
+        self._was_awaited = True
+        return self.members[self._winner()]._result()  # type: ignore[no-any-return]
 
     def cancel(self) -> None:
         """Cancel every member that is still pending; the first one to be cancelled decides the race."""
@@ -227,4 +252,6 @@ class Race(Call[T_co]):
                 member.cancel()
 
     def _needs(self) -> list[str]:
+        if self._chosen is not None:
+            return self.members[self._chosen]._needs()
         return [need for member in self.members if not member._done for need in member._needs()]

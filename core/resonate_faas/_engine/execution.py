@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from resonate_faas._engine.registry import Function, Registry
 from resonate_faas._engine.steps import Info, Launch, RetryTimer, StepCall, WorkflowCall
 from resonate_faas._errors import (
     InvocationConflictError,
+    LimitExceededError,
     WorkflowInterrupt,
 )
 from resonate_faas._machine.objects import (
@@ -112,7 +113,6 @@ class Execution:
         self.settings = settings
         self.now = root.created_at
         self.current: Frame | None = None
-        self.made = 0
         self.fatal: WorkflowInterrupt | None = None
         self.closed = False
         self._started = False
@@ -124,6 +124,7 @@ class Execution:
         self._effects: list[Effect] = []
         self._sent: dict[str, Record] = {}
         self._joinable: set[str] = set()
+        self._reserved: set[str] = set()
         self._launches: deque[StepCall] = deque()
         self._running: set[str] = set()
         self._abandoned: list[str] = []
@@ -142,7 +143,7 @@ class Execution:
     @property
     def promise_count(self) -> int:
         """How many records the root has by now: replay cost grows with it (rule 4)."""
-        return len(self.history) + self.made
+        return len(self.history) + len(self._reserved)
 
     def advance(self, now_ms: int) -> Round:
         """Run every frame until all wait, and return what must be done.
@@ -258,11 +259,23 @@ class Execution:
     def track(self, call: Call[Any]) -> None:
         """Know an unsettled call by its id; its frame joins it."""
         self._calls[call.id] = call
-        self.made += not call.is_durable
         if call.frame is not None:
             call.frame.children[call.id] = call
         if isinstance(call, StepCall | WorkflowCall) and call.timeout_at < self.root.timeout_at:
             heapq.heappush(self._deadlines, (call.timeout_at, call.id))
+
+    def reserve(self, promise_ids: Sequence[str]) -> None:
+        """Count promises that are about to be made, each once.
+
+        Raises:
+            LimitExceededError: the root would have too many; none is counted.
+        """
+        fresh = [promise_id for promise_id in promise_ids if promise_id not in self._reserved]
+        bound = self.settings.promises_max
+        if fresh and self.promise_count + len(fresh) > bound:
+            cure = "split the loop: let each execution do one part and start its successor with ctx.detached"
+            raise LimitExceededError(f"the promise count of {self.root.id!r}", bound, cure)
+        self._reserved.update(fresh)
 
     def emit(self, effect: Effect, *, joinable: bool = False) -> None:
         """Let an effect go out in this round's commit; a joinable create may meet any record of its id."""
@@ -440,6 +453,8 @@ class Execution:
                 self.current = None
             if self.fatal is not None:
                 raise self.fatal  # even if the workflow swallowed it
+            if frame.outcome is None or frame.outcome[1] is None:
+                frame.fill()
             if future is not None:
                 frame.live = True
                 future._waiters.append(frame)
@@ -504,9 +519,7 @@ class Execution:
             self.emit(race.create(PromiseState.RESOLVED, self.codec.encode(winner, int, race.id)))
             race.abandoned = True
             if race.cancels:
-                for index, member in enumerate(race.members):
-                    if index != winner and not member._done:
-                        member.cancel()
+                race.drop_losers(winner)
 
     def _replace(self, call: Call[Any], effect: Effect) -> None:
         """Emit a settlement; it takes the place of a create that has not gone out yet."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from resonate_faas._engine.futures import Future
+from resonate_faas._engine.futures import Future, Map
 from resonate_faas._engine.guard import routine_line
 from resonate_faas._engine.ids import DeterministicRandom, child_prefix
 from resonate_faas._errors import ForeignAwaitError, WorkflowInterrupt
@@ -30,6 +30,7 @@ class Frame:
         counter: children so far; the next child's number is one more.
         visited: children found in the history.
         children: not settled when last seen, detached ones left out.
+        unfilled: maps on record whose next items are started once the frame waits or returns.
         waiting: what its innermost routine awaits.
         live: past what earlier activations did; log lines come out again.
     """
@@ -49,6 +50,7 @@ class Frame:
         "random",
         "routines",
         "timeout_at",
+        "unfilled",
         "visited",
         "waiting",
     )
@@ -61,6 +63,7 @@ class Frame:
         self.counter = 0
         self.visited = 0
         self.children: dict[str, Call[Any]] = {}
+        self.unfilled: list[Map] = []
         self.waiting: Future[Any] | None = None
         self.live = False
         self.closed = False
@@ -101,6 +104,12 @@ class Frame:
                 value, error = self._resume_with(routine, yielded)
         self.outcome = (value, error)
         return None
+
+    def fill(self) -> None:
+        """Start the next items of maps that earlier activations began."""
+        unfilled, self.unfilled = self.unfilled, []
+        for every in unfilled:
+            every.fill()
 
     def _resume_with(self, routine: Routine, yielded: Any) -> tuple[Any, Exception | None]:
         """Return what to send or throw into the routine on top after it yielded something that needs no waiting."""

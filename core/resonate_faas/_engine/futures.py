@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from resonate_faas._errors import PromiseCanceledError
 from resonate_faas._machine.objects import Promise, PromiseState
 
 if TYPE_CHECKING:
@@ -88,9 +89,12 @@ class RecordFuture(Future[T_co]):
         future._done = True
         return future
 
-    def _settle(self, promise: Promise) -> None:
+    def _take(self, promise: Promise) -> None:
         self._promise = promise
         self._settled_at = promise.settled_at or 0
+
+    def _settle(self, promise: Promise) -> None:
+        self._take(promise)
         self._execution.wake(self)
 
     def _result(self) -> T_co:
@@ -187,40 +191,45 @@ class Gather(Composite[list[Any]]):
 
 
 class Map(Composite[list[Any]]):
-    """A gather whose members are started in order, never more than ``limit`` in flight."""
+    """A gather whose members are started in order, never more than ``limit`` in flight, by its frame alone."""
 
-    __slots__ = ("_execution", "_in_flight", "_left", "_limit", "_pending", "_start")
+    __slots__ = ("_execution", "_frame", "_ids", "_in_flight", "_left", "_limit", "_pending", "_start")
 
     def __init__(
         self,
         start: Callable[[int], Future[Any]],
-        count: int,
+        ids: Sequence[str],
         execution: Execution,
+        frame: Frame,
         *,
         limit: int,
         known: Sequence[int],
     ) -> None:
-        """Start what is on record, then as many more as the limit allows.
+        """Start what is on record; :meth:`fill` starts as many more as the limit allows.
 
         Args:
             start: starts the call of an item by its index.
-            count: of items.
+            ids: of the items' calls.
             execution: to be told when all are done.
+            frame: the caller's; once it has ended nothing is started.
             limit: at most this many unsettled at a time.
             known: indexes whose call is on record: they are under way, whatever the limit.
         """
         super().__init__(())
         self._execution = execution
+        self._frame = frame
         self._start = start
+        self._ids = ids
         self._limit = limit
-        self._left = count
+        self._left = len(ids)
         self._in_flight = 0
-        slots: list[Future[Any] | None] = [None] * count
-        self._pending = iter([index for index in range(count) if index not in set(known)])
+        slots: list[Future[Any] | None] = [None] * len(ids)
+        under_way = set(known)
+        self._pending = iter([index for index in range(len(ids)) if index not in under_way])
         self._members = slots  # type: ignore[assignment]
         for index in known:
             self._open(index)
-        self._fill()
+        self._done = self._left == 0
 
     def _open(self, index: int) -> None:
         member = self._members[index] = self._start(index)
@@ -230,20 +239,22 @@ class Map(Composite[list[Any]]):
             self._in_flight += 1
             member._watchers.append(self)
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Start items up to the limit."""
         while self._in_flight < self._limit:
             index = next(self._pending, None)
             if index is None:
                 break
             self._open(index)
-        if self._left == 0:
-            self._execution.wake(self)
 
     def _member_done(self, member: Future[Any]) -> None:
         del member
         self._in_flight -= 1
         self._left -= 1
-        self._fill()
+        if self._left == 0:
+            self._execution.wake(self)
+        elif not self._frame.closed:
+            self.fill()
 
     def cancel(self) -> None:
         """Cancel what is in flight and start nothing more."""
@@ -252,9 +263,19 @@ class Map(Composite[list[Any]]):
         for member in self._members:
             if member is not None and not member._done:
                 member.cancel()
+        if self._left == 0:
+            self._execution.wake(self)
 
     def _result(self) -> list[Any]:
-        return [member._result() for member in self._members]
+        return [self._value(index, member) for index, member in enumerate(self._members)]
+
+    def _value(self, index: int, member: Future[Any] | None) -> Any:
+        if member is None:
+            raise PromiseCanceledError(self._ids[index])  # cancelled before its turn came
+        return member._result()
+
+    def _at(self) -> int:
+        return max((member._at() for member in self._members if member is not None), default=0)
 
     def _needs(self) -> list[str]:
         """All in flight, for each one that ends starts another; ONE, when nothing is left to start."""

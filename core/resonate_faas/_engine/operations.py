@@ -22,7 +22,7 @@ from resonate_faas._engine.options import Options, milliseconds
 from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function, describe
 from resonate_faas._engine.retry import Never
 from resonate_faas._engine.steps import StepCall, WorkflowCall
-from resonate_faas._errors import ArgumentsError, ContextClosedError, LimitExceededError
+from resonate_faas._errors import ArgumentsError, ContextClosedError
 from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -407,7 +407,9 @@ class Operations:
         if settled is not None and promise is not None:
             race._settle(promise)
             if cancel and race._chosen is not None:
-                race.drop_losers(race._chosen)  # a crash between the commits of a large race may have left some
+                race.drop_losers(
+                    race._chosen
+                )  # a crash between the commits of a large race may have left some
             return race
         self.place(race)
         return race
@@ -445,7 +447,9 @@ class Operations:
             known=known,
         )
         if known:
-            self.frame.unfilled.append(every)  # an earlier activation may have cancelled it: that call comes first
+            self.frame.unfilled.append(
+                every
+            )  # an earlier activation may have cancelled it: that call comes first
         else:
             every.fill()
         return every
