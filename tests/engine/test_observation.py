@@ -1,0 +1,151 @@
+"""Recorded observation: in every order of events, cut anywhere, an execution keeps its ids and its result."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+from tests.engine.shapes import SHAPES, Shape, resonate
+from tests.engine.stage import Stage
+
+from resonate_faas import OutcomeUnknownError
+from resonate_faas._machine.objects import PromiseState
+
+ORDERS_MAX = 24
+"""Every order of up to four events."""
+CUT_ORDERS = 2
+"""Orders of a shape that are cut everywhere; which ones is drawn by the shape's name."""
+
+
+def orders(shape: Shape) -> list[list[str]]:
+    return [list(order) for order in permutations(shape.names)][:ORDERS_MAX]
+
+
+def cut_orders(shape: Shape) -> list[list[str]]:
+    every = orders(shape)
+    return random.Random(shape.function).sample(every, min(CUT_ORDERS, len(every)))
+
+
+def played(shape: Shape, order: list[str], arrange: Callable[[Stage], None] = lambda _: None) -> Stage:
+    stage = Stage(resonate)
+    stage.start(shape.function, order, names=order)
+    arrange(stage)
+    stage.play()
+    return stage
+
+
+def ids(shapes: list[Shape]) -> Iterator[Any]:
+    for shape in shapes:
+        yield pytest.param(shape, id=shape.function)
+
+
+each_shape = pytest.mark.parametrize("shape", list(ids(SHAPES)))
+
+
+@each_shape
+def test_every_order_of_events_gives_the_result_written_by_hand(shape: Shape) -> None:
+    for order in orders(shape):
+        stage = played(shape, order)
+        assert stage.outcome() == ("value", shape.expected(order)), order
+        assert not stage.reruns
+
+
+@each_shape
+def test_an_order_that_no_race_observes_leaves_the_very_same_records(shape: Shape) -> None:
+    stories = [played(shape, order).story() for order in orders(shape)]
+    for story in stories:
+        del story["root"]  # the order is an argument
+    records = [record for story in stories for record in story.values()]
+    by_time = {PromiseState.CANCELED, PromiseState.TIMEDOUT}
+    if any('"kind":"race"' in record[1] or record[0] in by_time for record in records):
+        return
+    assert all(story == stories[0] for story in stories)
+
+
+def assert_fixed(stage: Stage) -> None:
+    for task_id, record in stage.records().items():
+        if record.task is None or record.promise.state is PromiseState.CANCELED:
+            continue
+        awaiting, turn = stage.replay(task_id)
+        own = [
+            effect for effect in turn.effects if ":" not in effect.id
+        ]  # ids of the user's own are asked for anew
+        assert len(turn.effects) == len(own), f"{task_id}: {turn.effects}"
+        assert not turn.launches
+        if record.promise.settled_at is None:
+            assert turn.finish is None
+            assert awaiting
+        elif not own:
+            assert turn.finish is not None
+            assert (turn.finish.state, turn.finish.value) == (record.promise.state, record.promise.value)
+
+
+@each_shape
+def test_replay_of_an_unchanged_history_is_a_fixed_point(shape: Shape) -> None:
+    """At every rest, and after the end, replaying asks for no effect and starts no step."""
+
+    def watch(stage: Stage) -> None:
+        stage.at_rest = lambda: assert_fixed(stage)
+
+    for order in orders(shape)[:6]:
+        assert played(shape, order, watch).outcome() == ("value", shape.expected(order))
+
+
+def crash_before(stage: Stage, number: int) -> None:
+    stage.store.before[number] = stage.store.die
+
+
+def crash_after(stage: Stage, number: int) -> None:
+    stage.store.after[number] = stage.store.die
+
+
+def lose_answer(stage: Stage, number: int) -> None:
+    def lose() -> None:
+        raise OutcomeUnknownError(("?",), f"answer {number} was lost")
+
+    stage.store.after[number] = lose
+
+
+def overtake(stage: Stage, number: int) -> None:
+    """Another process takes the task over just before the write arrives."""
+
+    def overtaken() -> None:
+        held = [
+            key for key, record in stage.records().items() if record.task and record.task.state == "acquired"
+        ]
+        for task_id in held:
+            stage.rival(task_id)
+
+    stage.store.before[number] = overtaken
+
+
+CUTS = (crash_before, crash_after, lose_answer, overtake)
+
+
+def cut_everywhere(
+    shape: Shape, order: list[str], cut: Callable[[Stage, int], None]
+) -> Iterator[tuple[int, Stage]]:
+    number = 0
+    while True:
+        number += 1
+        stage = played(shape, order, lambda stage, number=number: cut(stage, number))  # type: ignore[misc]
+        if stage.store.writes < number:
+            return
+        yield number, stage
+
+
+@each_shape
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_at_any_write_changes_neither_ids_nor_result(
+    shape: Shape, cut: Callable[[Stage, int], None]
+) -> None:
+    for order in cut_orders(shape):
+        plain = played(shape, order)
+        for number, stage in cut_everywhere(shape, order, cut):
+            where = f"{cut.__name__} {number} in the order {order}"
+            assert stage.outcome() == ("value", shape.expected(order)), where
+            assert stage.story() == plain.story(), where
+            assert not stage.reruns, where
