@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from resonate_faas._engine.calls import (
@@ -493,15 +494,15 @@ def check_futures(members: tuple[Any, ...], operation: str) -> None:
     """
     if not members:
         raise ValueError(f"ctx.{operation} needs at least one future")
-    for member in members:
-        if not isinstance(member, Future):
-            close = getattr(member, "close", None)
-            if close is not None:
-                close()
-            raise TypeError(
-                f"ctx.{operation} takes futures of the context, got {type(member).__name__}: "
-                "start it with ctx.run(fn, ...) and pass what that returns"
-            )
+    strangers = [member for member in members if not isinstance(member, Future)]
+    for stranger in strangers:
+        if iscoroutine(stranger):
+            stranger.close()  # it will not be awaited: the error below says what to do instead
+    if strangers:
+        raise TypeError(
+            f"ctx.{operation} takes futures of the context, got {type(strangers[0]).__name__}: "
+            "start it with ctx.run(fn, ...) and pass what that returns"
+        )
 
 
 def _plain_param(kind: Kind) -> str:

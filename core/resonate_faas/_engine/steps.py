@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context as ContextVars
 from contextvars import copy_context
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -86,6 +87,11 @@ class LocalCall(Call[Any]):
     def returned(self, value: Any) -> None:
         """Record a result; one that a replay could not read rejects the call instead."""
         codec, where = self._execution.codec, self._where()
+        if iscoroutine(value):
+            value.close()
+            reason = "it is a coroutine: pass the coroutine function itself, not a function that calls it"
+            self.raised(EncodingError(where, reason))
+            return
         try:
             encoded = codec.encode(value, self.function.result, where)
             self._read_back(encoded)
