@@ -19,7 +19,7 @@ from resonate_faas_cli._values import parse_duration
 T = TypeVar("T")
 
 DEFAULT_HOST: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 8080
+DEFAULT_PORT: Final = 8001
 DEFAULT_URL: Final = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 Url = Annotated[str, typer.Option("--url", envvar="RESONATE_FAAS_URL", help="The server.", metavar="URL")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import errno
+from typing import Annotated, Final
 
 import typer
 
@@ -12,48 +12,85 @@ from resonate_faas_cli._session import DEFAULT_HOST, DEFAULT_PORT, examples, rep
 
 RANK = 10
 
+DEFAULT_DB: Final = "resonate-faas.db"
+DEFAULT_WORKERS: Final = 8
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=examples("dev workflows.py", "dev shop.workflows --port 9000 --reload"))(dev)
+    app.command(
+        epilog=examples(
+            "dev workflows.py",
+            "dev shop.workflows --port 9000 --reload",
+            "dev workflows.py:resonate --db state.db --debug",
+        )
+    )(dev)
 
 
 def dev(
-    target: Annotated[str, typer.Argument(metavar="FILE|MODULE", help="Where the Resonate() object stands.")],
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = DEFAULT_HOST,
+    target: Annotated[
+        str, typer.Argument(metavar="FILE|MODULE", help="Where the Resonate object stands; :NAME picks one.")
+    ],
+    host: Annotated[str, typer.Option(help="A name of this machine's own.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = DEFAULT_PORT,
-    db: Annotated[Path, typer.Option(help="The SQLite file.")] = Path("resonate-faas.db"),
+    db: Annotated[str, typer.Option(metavar="FILE", help="The SQLite file.")] = DEFAULT_DB,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when a source file changes.")] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Activations at a time.")] = 4,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Activations at a time.")] = DEFAULT_WORKERS,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Addresses to deliver to besides our own; repeatable."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Serve the debug requests.")] = False,
     debug_token: Annotated[
-        str | None, typer.Option(help="For debug requests; '' asks for none. Made up and printed by default.")
+        str | None,
+        typer.Option(
+            metavar="TOKEN", help="For debug requests; '' asks for none. Default: made up, printed."
+        ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse what the specification refuses and SDKs send.")
+        bool, typer.Option("--strict", help="Answer as the specification where official SDKs deviate.")
     ] = False,
 ) -> None:
     """Serve functions from one SQLite file.
 
-    For this machine alone: it listens on 127.0.0.1.
-    Stop it at any time, with Ctrl-C or harder: the next start goes on where this one ended.
+    For this machine alone. Stop it at any time, with Ctrl-C or harder: the next start on the file goes on.
     """
     with reporting():
         try:
             from resonate_faas_local import serve  # noqa: PLC0415 - only this command serves
         except ImportError as error:
             message = f"The dev server is not installed: {error}"
+            hint = "Install it with: pip install 'resonate-faas[local]'"
+            raise Failure(Exit.USAGE, message, hint=hint) from error
+        from resonate_faas import ResonateFaasError  # noqa: PLC0415 - as above
+
+        try:
+            serve(
+                target,
+                host=host,
+                port=port,
+                db=db,
+                reload=reload,
+                workers=workers,
+                allow=allow or (),
+                debug=debug,
+                debug_token=debug_token,
+                strict=strict,
+            )
+        except ResonateFaasError as error:
+            is_users = error.status < 500
             raise Failure(
-                Exit.USAGE, message, hint="Install it with: pip install 'resonate-faas[local]'"
+                Exit.USAGE if is_users else Exit.UNREACHABLE, str(error), code=error.code
             ) from error
-        serve(
-            target,
-            host=host,
-            port=port,
-            db=db,
-            reload=reload,
-            workers=workers,
-            debug=debug,
-            debug_token=debug_token,
-            strict=strict,
-        )
+        except ValueError as error:
+            raise Failure(Exit.USAGE, str(error)) from error
+        except OSError as error:
+            raise _unbound(error, host, port) from error
+
+
+def _unbound(error: OSError, host: str, port: int) -> Failure:
+    """Return why the server can't listen."""
+    if error.errno == errno.EADDRINUSE:
+        hint = "Is another dev server running? Stop it, or choose another --port (0: any free one)"
+        return Failure(Exit.REFUSED, f"Port {port} of {host} is taken", hint=hint)
+    return Failure(Exit.REFUSED, f"Can't serve on {host}:{port}: {error.strerror or error}")
