@@ -253,6 +253,41 @@ def test_an_activation_overtaken_at_any_write_leaves_one_history(world: World, n
     assert sorted(settles) == sorted(set(settles)), "no record was written twice"
 
 
+@pytest.mark.parametrize("number", range(2, 7))
+def test_an_activation_overtaken_by_one_that_still_runs_records_nothing_more(
+    world: World, number: int
+) -> None:
+    """Without the version in the fence: the loser's writes would pass under the winner's lease."""
+    resonate = Resonate()
+
+    @resonate.register
+    async def flow(ctx: Context) -> int:
+        first = await ctx.run(abs, -1)
+        both = await ctx.gather(ctx.run(abs, -2), ctx.run(abs, -3))
+        fourth: int = await ctx.run(abs, -4)
+        return first + sum(both) + fourth
+
+    node, other = world.node(resonate, runner=lambda: InlineRunner({})), thief(world, resonate)
+    start(node, "flow")
+    writes = [0]
+    at_theft: list[tuple[object, object]] = []
+
+    def overtake(changed: Mapping[str, Object | None]) -> None:
+        del changed
+        writes[0] += 1
+        if writes[0] == number:
+            assert other.worker.open_session("root", "the winner").acquire() is not None
+            at_theft.append((world.get(), world.history()))
+
+    world.store.before_write = overtake
+    ended = node.worker.activate("root")
+    if at_theft:
+        assert ended is Ended.LOST
+        assert [(world.get(), world.history())] == at_theft
+    else:
+        assert ended is Ended.DONE
+
+
 def test_an_id_in_use_by_a_settled_execution_is_not_run_again(world: World) -> None:
     resonate = Resonate()
 
