@@ -158,11 +158,12 @@ class Execution:
         if not self._started:
             self._started = True
             self._root_call.begin()
-        with guarded():
+        with guarded() as guard:
             self._run_ready()
             self._expire()
             self._run_ready()
-        self._decide_races()
+            self._decide_races()
+        self.fail(guard.refused)
         effects = self._take_effects()
         launches: list[Launch] = []
         if not effects and self._finish is None:
@@ -322,9 +323,12 @@ class Execution:
         call.child = self._open(call)
 
     def close_frame(self, frame: Frame) -> None:
-        """Close a cancelled frame and cancel what it started."""
+        """Close a cancelled frame, with every context dead, and cancel what it started."""
         self._frames.pop(frame.id, None)
-        frame.close()
+        current, self.current = self.current, None
+        with guarded():
+            frame.close()
+        self.current = current
         for child in list(frame.children.values()):
             self.cancel(child)
 

@@ -94,6 +94,10 @@ class Frame:
             except StopIteration as stop:
                 self.routines.pop()
                 value, error = stop.value, None
+            except ForeignAwaitError as refused:
+                if refused.line:
+                    raise
+                raise ForeignAwaitError(refused.what, self._line()) from refused
             except Exception as raised:  # noqa: BLE001 - whatever the workflow raises is its outcome
                 self.routines.pop()
                 value, error = None, raised
@@ -125,7 +129,7 @@ class Frame:
         what = (
             "a bare yield" if yielded is None else f"{type(yielded).__name__} (not a future of the context)"
         )
-        interrupt = ForeignAwaitError(what, routine_line(routine))
+        interrupt = ForeignAwaitError(what, self._line())
         try:
             self.contextvars.run(routine.throw, interrupt)
         except WorkflowInterrupt:
@@ -133,6 +137,11 @@ class Frame:
         except BaseException:  # noqa: BLE001, S110 - the interrupt wins whatever the workflow makes of it
             pass
         raise interrupt
+
+    def _line(self) -> str:
+        """Return "file:line" of the innermost user code that the frame stands at."""
+        lines = (routine_line(routine) for routine in reversed(self.routines))
+        return next((line for line in lines if line), "an unknown line")
 
     def close(self) -> None:
         """End the frame unfinished: finally blocks run, with the context dead; nothing is recorded."""
