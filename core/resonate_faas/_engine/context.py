@@ -159,6 +159,14 @@ class Context:
     ) -> Future[T]: ...
     @overload
     def run(
+        self,
+        fn: Callable[Concatenate[StepContext, P], Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]: ...
+    @overload
+    def run(
         self, fn: Callable[Concatenate[StepContext, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]: ...
     @overload
@@ -172,8 +180,8 @@ class Context:
     def run(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function in this process, recorded.
 
-        A coroutine or generator function whose first parameter is the context runs as a workflow; anything else
-        is a step: run once, in a thread or on the event loop, retried by its policy, replayed from its record.
+        A coroutine or generator function whose first parameter is the context runs as a workflow; anything else,
+        a coroutine function of a StepContext too, is a step: run once, in a thread or on the event loop, retried by its policy, replayed from its record.
 
         Args:
             fn: any callable, or the name of a registered function.
@@ -200,6 +208,14 @@ class Context:
     def rpc(
         self,
         fn: Callable[Concatenate[Context, P], Generator[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]: ...
+    @overload
+    def rpc(
+        self,
+        fn: Callable[Concatenate[StepContext, P], Coroutine[Any, Any, T]],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -366,10 +382,14 @@ class Context:
 
 
 class StepContext:
-    """What a step may know: its info and the dependencies. Declare it as the first parameter of a plain function."""
+    """What a step may know: its info and the dependencies.
+
+    Declare it as the first parameter of a plain or coroutine function, which is a step all the same.
+    """
 
     __slots__ = ("_dependencies", "info")
     __resonate_context__ = True
+    __resonate_step__ = True
 
     def __init__(self, info: Info, dependencies: Mapping[str, Any]) -> None:
         self.info = info

@@ -33,6 +33,7 @@ class Function:
         name: what is recorded of it.
         call: the callable itself.
         takes_context: its first parameter is the context.
+        is_declared_step: that context is a StepContext.
         is_async: a coroutine function.
         is_generator: a generator function.
         hints: declared types by parameter name; a parameter without one is absent.
@@ -51,6 +52,7 @@ class Function:
     hints: Mapping[str, Any]
     result: Any
     signature: inspect.Signature | None
+    is_declared_step: bool = False
     version: int = 1
     retry: RetryPolicy | None = None
     timeout: timedelta | None = None
@@ -58,7 +60,7 @@ class Function:
     @property
     def is_workflow(self) -> bool:
         """True if the driver runs it: it takes the context and can be suspended."""
-        return self.takes_context and (self.is_async or self.is_generator)
+        return self.takes_context and not self.is_declared_step and (self.is_async or self.is_generator)
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -167,7 +169,9 @@ def _describe(call: Callable[..., Any]) -> Function:
     except (ValueError, TypeError):
         signature = None
     takes_context = signature is not None and _takes_context(signature, hints)
+    is_declared_step = False
     if signature is not None and takes_context:
+        is_declared_step = _is_step_context(next(iter(signature.parameters.values())), hints)
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     body = inner if inspect.isroutine(inner) else type(inner).__call__
     is_generator = inspect.isgeneratorfunction(body)
@@ -175,6 +179,7 @@ def _describe(call: Callable[..., Any]) -> Function:
         name=_name(inner),
         call=call,
         takes_context=takes_context,
+        is_declared_step=is_declared_step,
         is_async=inspect.iscoroutinefunction(body),
         is_generator=is_generator,
         hints={name: _plain(hint) for name, hint in hints.items() if name != "return"},
@@ -202,6 +207,13 @@ def _takes_context(signature: inspect.Signature, hints: Mapping[str, Any]) -> bo
     if isinstance(hint, str):
         return hint.rpartition(".")[2] in {"Context", "StepContext"}
     return getattr(hint, "__resonate_context__", False) is True
+
+
+def _is_step_context(first: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
+    hint = hints.get(first.name, first.annotation)
+    if isinstance(hint, str):
+        return hint.rpartition(".")[2] == "StepContext"
+    return getattr(hint, "__resonate_step__", False) is True
 
 
 def _plain(hint: Any) -> Any:
