@@ -264,8 +264,8 @@ def test_an_activation_overtaken_by_one_that_still_runs_records_nothing_more(
     async def flow(ctx: Context) -> int:
         first = await ctx.run(abs, -1)
         both = await ctx.gather(ctx.run(abs, -2), ctx.run(abs, -3))
-        fourth: int = await ctx.run(abs, -4)
-        return first + sum(both) + fourth
+        total: int = first + sum(both) + await ctx.run(abs, -4)
+        return total
 
     node, other = world.node(resonate, runner=lambda: InlineRunner({})), thief(world, resonate)
     start(node, "flow")
