@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from types import NoneType
-from typing import Any, Final, NewType, Protocol, cast
+from typing import Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json, to_jsonable_python
 
 from resonate_faas._errors import (
@@ -43,7 +42,6 @@ ERROR_CHARS_MAX: Final = 16_384
 
 NO_HINT: Final = Any
 _PLAIN: Final = frozenset({int, str, bool, float, NoneType})
-_BYTES: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 
 class Encryptor(Protocol):
@@ -221,37 +219,16 @@ def _rebuild(kind: type[Exception], args: list[Any], message: str) -> Exception 
     return rebuilt
 
 
-_adapters: dict[Any, TypeAdapter[Any]] = {}
+def _dump_typed(value: Any, hint: Any) -> bytes:
+    from resonate_faas._engine.schemas import dump_json  # noqa: PLC0415 - brings pydantic, needed for few types
+
+    return dump_json(value, hint)
 
 
-def adapter(hint: Any) -> TypeAdapter[Any]:
-    """Return the cached type adapter of a hint; bytes travel as base64, infinities as JSON constants."""
-    try:
-        return _adapters[hint]
-    except KeyError:
-        pass
-    except TypeError:
-        return _new_adapter(hint)
-    made = _adapters[hint] = _new_adapter(hint)
-    return made
+def _load_typed(encoded: bytes, hint: Any) -> Any:
+    from resonate_faas._engine.schemas import validate_json  # noqa: PLC0415 - as above
 
-
-def _new_adapter(hint: Any) -> TypeAdapter[Any]:
-    # pydantic takes no configuration for a bare dataclass or typed dict; one inside something else inherits it
-    if _is_plain_record(hint):
-        renamed = cast(Any, NewType)(hint.__name__, hint)
-        return TypeAdapter(renamed, config=_BYTES)
-    try:
-        return TypeAdapter(hint, config=_BYTES)
-    except PydanticUserError:
-        return TypeAdapter(hint)  # a model brings its own configuration
-
-
-def _is_plain_record(hint: Any) -> bool:
-    """True for a dataclass or typed dict (of any origin: typing's or its backport's) without pydantic's settings."""
-    if not isinstance(hint, type) or hasattr(hint, "__pydantic_config__"):
-        return False
-    return is_dataclass(hint) or hasattr(hint, "__required_keys__")
+    return validate_json(encoded, hint)
 
 
 def dump(value: Any, hint: Any, where: str) -> bytes:
@@ -263,8 +240,8 @@ def dump(value: Any, hint: Any, where: str) -> bytes:
     try:
         if hint is NO_HINT or (type(value) is hint and hint in _PLAIN):
             return to_json(value, inf_nan_mode="constants", bytes_mode="base64")
-        return adapter(hint).dump_json(value, warnings="error")
-    except (PydanticSerializationError, PydanticUserError, ValueError, TypeError, RecursionError) as error:
+        return _dump_typed(value, hint)
+    except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         raise EncodingError(where, _short(error)) from error
 
 
@@ -281,7 +258,7 @@ def load(encoded: bytes, hint: Any, where: str) -> Any:
             plain = from_json(encoded)
             if type(plain) is hint:
                 return plain
-        return adapter(hint).validate_json(encoded, strict=True)
+        return _load_typed(encoded, hint)
     except (ValidationError, ValueError) as error:
         raise DecodingError(where, _short(error)) from error
 
@@ -296,8 +273,8 @@ def load_argument(value: Any, hint: Any, function: str, field: str) -> Any:
         return value
     try:
         encoded = to_json(value, inf_nan_mode="constants", bytes_mode="base64")
-        return adapter(hint).validate_json(encoded, strict=True)
-    except (ValidationError, PydanticUserError, ValueError) as error:
+        return _load_typed(encoded, hint)
+    except (ValidationError, TypeError, ValueError) as error:
         raise ArgumentsError(function, _short(error), field) from error
 
 
@@ -361,8 +338,8 @@ def canonical(value: Any) -> Any:
         return [canonical(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted((canonical(item) for item in value), key=to_json)
-    if isinstance(value, BaseModel):
-        return canonical(value.__dict__)
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: canonical(getattr(value, one.name)) for one in fields(value)}
+    if hasattr(type(value), "__pydantic_serializer__"):  # a model; asking for its class would import pydantic
+        return canonical(value.__dict__)
     return to_jsonable_python(value, inf_nan_mode="constants", bytes_mode="base64")
