@@ -102,10 +102,9 @@ def wait(
     """
     until = math.inf if timeout_ms is None else clock.monotonic() + timeout_ms / 1_000
     patience = Patience(note, clock)
+    hold = 0  # ask once at once: an unknown id is told at once, and a server that dies later was there
     while True:
-        left = max(until - clock.monotonic(), 0)
-        hold = str(min(math.ceil(min(left, HOLD_SECONDS_MAX)), HOLD_SECONDS_MAX))
-        promise = patience.ask(partial(api.get, "promises", promise_id, params={"wait": hold}))
+        promise = patience.ask(partial(api.get, "promises", promise_id, params={"wait": str(hold)}))
         if promise is not None and is_settled(promise):
             return promise
         if clock.monotonic() >= until:
@@ -114,4 +113,9 @@ def wait(
                 f"{promise_id!r} is still pending",
                 hint=f"It goes on; wait again with: resonate-faas wait {promise_id}",
             )
-        patience.pause(until)
+        if hold or promise is None:
+            patience.pause(until)
+        else:
+            note(f"waiting for {promise_id}")
+        left = max(until - clock.monotonic(), 0)
+        hold = max(math.ceil(min(left, HOLD_SECONDS_MAX)), 1)
