@@ -251,7 +251,8 @@ def _packed(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
 
 
 def _is_pending_create(effect: Effect) -> bool:
-    return isinstance(effect, Record) and effect.state is PromiseState.PENDING
+    """True if a create can wait; a detached root can't: the record of its place must never come before it."""
+    return isinstance(effect, Record) and effect.state is PromiseState.PENDING and not effect.birth
 
 
 def _size(effect: Effect) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -63,14 +63,25 @@ def described(fields: Mapping[str, Any]) -> str:
 
 def marks_of(promise_id: str, param: Value, codec: Codec) -> dict[str, Any] | None:
     """Return {func, version, kind, digest} as a param has them; None: it does not say (a foreign SDK's)."""
-    try:
-        encoded = codec.unpack(param, promise_id)
-        fields = from_json(encoded) if encoded is not None else None
-    except (DecodingError, ValueError):
-        return None
+    fields = _plain_fields(param)
+    if fields is None:  # not a local call's: those hold nothing of the user's and are never encrypted
+        try:
+            encoded = codec.unpack(param, promise_id)
+            fields = from_json(encoded) if encoded is not None else None
+        except (DecodingError, ValueError):
+            return None
     if not isinstance(fields, dict) or not isinstance(fields.get("kind"), str):
         return None
     return {name: fields.get(name) for name in MARKS}
+
+
+def _plain_fields(param: Value) -> Any:
+    if not param.data or param.headers:
+        return None
+    try:
+        return from_json(b64decode(param.data, validate=True))
+    except ValueError:
+        return None
 
 
 class Call(RecordFuture[T_co]):
@@ -149,20 +160,34 @@ class Call(RecordFuture[T_co]):
 
 
 class DetachedCall(Call[str]):
-    """Holds the place of a detached root in the caller's history; resolves to the new root's id."""
+    """Holds the place of a detached root in the caller's history; resolves to the new root's id.
 
-    __slots__ = ("is_joinable", "root")
+    A root whose id the user chose may be another's: then its place is recorded once that is known.
+    """
 
-    def __init__(self, *args: Any, root: Record, **kwargs: Any) -> None:
+    __slots__ = ("has_own_id", "root")
+
+    def __init__(self, *args: Any, root: Record, has_own_id: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.root = root
-        self.is_joinable = False
+        self.has_own_id = has_own_id
 
     def begin(self) -> None:
-        """Create the successor and the record of it in one commit."""
+        """Create the successor and, if that can't fail, the record of it in one commit."""
+        self._execution.emit(self.root)
+        if self.has_own_id:
+            self._execution.expect_root(self)
+        else:
+            self.answered(None)
+
+    def answered(self, conflict: Exception | None) -> None:
+        """Record the root's id, or that it is taken."""
         codec = self._execution.codec
-        self._execution.emit(self.root, joinable=self.is_joinable)
-        self._execution.emit(self.create(PromiseState.RESOLVED, codec.encode(self.root.id, str, self.id)))
+        if conflict is None:
+            settled = self.create(PromiseState.RESOLVED, codec.encode(self.root.id, str, self.id))
+        else:
+            settled = self.create(PromiseState.REJECTED, codec.encode_error(conflict, self.id))
+        self._execution.emit(settled)
 
 
 class InstantCall(Call[Any]):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from resonate_faas._engine.calls import (
     Call,
+    DetachedCall,
     Kind,
     Race,
 )
@@ -28,6 +29,7 @@ from resonate_faas._engine.steps import Info, Launch, RetryTimer, StepCall, Work
 from resonate_faas._errors import (
     InvocationConflictError,
     LimitExceededError,
+    NonDeterminismError,
     WorkflowInterrupt,
 )
 from resonate_faas._machine.objects import (
@@ -123,7 +125,6 @@ class Execution:
         self._retrying: dict[str, RetryTimer] = {}
         self._effects: list[Effect] = []
         self._sent: dict[str, Record] = {}
-        self._joinable: set[str] = set()
         self._reserved: set[str] = set()
         self._launches: deque[StepCall] = deque()
         self._running: set[str] = set()
@@ -189,9 +190,10 @@ class Execution:
             sent = self._sent.pop(promise_id, None)
             call = self._calls.get(promise_id)
             if sent is not None:
-                divergence = self.history.met(sent, promise, is_successor=bool(sent.birth) and call is None)
-                if divergence is not None and call is not None and self._is_explicit(call):
-                    self._conflict(call)
+                has_own_id = call is not None and self._has_own_id(call, promise_id)
+                is_successor = bool(sent.birth) and not has_own_id
+                divergence = self.history.met(sent, promise, is_successor=is_successor, has_own_id=has_own_id)
+                if call is not None and has_own_id and self._is_answered(call, promise_id, divergence):
                     continue
                 if divergence is not None:
                     raise divergence
@@ -237,6 +239,8 @@ class Execution:
     def next_wake(self) -> int | None:
         """Return the next instant at which something ends by time alone: an awaited timer or a call's deadline."""
         instants = [self._calls[need].timeout_at for need in self.awaiting() if need in self._calls]
+        while self._deadlines and self._deadlines[0][1] not in self._calls:
+            heapq.heappop(self._deadlines)  # it ended before its time
         if self._deadlines:
             instants.append(self._deadlines[0][0])
         return min(instants, default=None)
@@ -278,12 +282,14 @@ class Execution:
             raise LimitExceededError(f"the promise count of {self.root.id!r}", bound, cure)
         self._reserved.update(fresh)
 
-    def emit(self, effect: Effect, *, joinable: bool = False) -> None:
-        """Let an effect go out in this round's commit; a joinable create may meet any record of its id."""
+    def emit(self, effect: Effect) -> None:
+        """Let an effect go out in this round's commit."""
         self._effects.append(effect)
-        if joinable:
-            self._joinable.add(effect.id)
         self._riding.pop(effect.id, None)
+
+    def expect_root(self, call: DetachedCall) -> None:
+        """Tell a detached call what the create of its root met."""
+        self._calls[call.root.id] = call
 
     def wake(self, future: Future[Any]) -> None:
         """Mark a future settled and make the frames and futures that wait for it go on."""
@@ -539,7 +545,7 @@ class Execution:
         riding = self._creates_riding() if self._finish is None else ()
         effects, self._effects = (*riding, *self._effects), []
         for effect in effects:
-            if isinstance(effect, Record) and effect.id not in self._joinable:
+            if isinstance(effect, Record):
                 self._sent[effect.id] = effect
         return effects
 
@@ -559,17 +565,27 @@ class Execution:
             call.stop()
         call._settle(promise)
 
-    # ---- explicit ids
+    # ---- ids of the user's own
 
-    def _is_explicit(self, call: Call[Any]) -> bool:
+    def _has_own_id(self, call: Call[Any], promise_id: str) -> bool:
         """True if the user chose the id: meeting another's record there is an error to catch."""
-        return call.frame is not None and not call.id.startswith(call.frame.prefix)
+        return call.frame is not None and not promise_id.startswith(call.frame.prefix)
 
-    def _conflict(self, call: Call[Any]) -> None:
+    def _is_answered(self, call: Call[Any], promise_id: str, divergence: NonDeterminismError | None) -> bool:
+        """Tell a call that its own id is another's, or a detached one that it is not; False: go on as ever."""
+        conflict = None
+        if divergence is not None:
+            words = f"promise {promise_id!r} exists with another function or other arguments"
+            conflict = InvocationConflictError(409, words)
+        if isinstance(call, DetachedCall):
+            del self._calls[promise_id]
+            call.answered(conflict)
+            return True
+        if conflict is None:
+            return False
         del self._calls[call.id]
         if call.frame is not None:
             call.frame.children.pop(call.id, None)
-        call._error = InvocationConflictError(
-            409, f"promise {call.id!r} exists with another function or other arguments"
-        )
+        call.refused(conflict, self.now)
         self.wake(call)
+        return True

@@ -6,6 +6,7 @@ There is no ``done()``: whether a future is settled by now differs between a fir
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from resonate_faas._errors import PromiseCanceledError
@@ -96,6 +97,10 @@ class RecordFuture(Future[T_co]):
     def _settle(self, promise: Promise) -> None:
         self._take(promise)
         self._execution.wake(self)
+
+    def refused(self, error: Exception, at_ms: int) -> None:
+        """Take an error that has no record of its own."""
+        self._error, self._settled_at = error, at_ms
 
     def _result(self) -> T_co:
         promise = self._promise
@@ -193,7 +198,17 @@ class Gather(Composite[list[Any]]):
 class Map(Composite[list[Any]]):
     """A gather whose members are started in order, never more than ``limit`` in flight, by its frame alone."""
 
-    __slots__ = ("_execution", "_frame", "_ids", "_in_flight", "_left", "_limit", "_pending", "_start")
+    __slots__ = (
+        "_execution",
+        "_frame",
+        "_ids",
+        "_in_flight",
+        "_left",
+        "_limit",
+        "_pending",
+        "_start",
+        "_variables",
+    )
 
     def __init__(
         self,
@@ -221,6 +236,7 @@ class Map(Composite[list[Any]]):
         self._start = start
         self._ids = ids
         self._limit = limit
+        self._variables = copy_context()  # of the call: every item sees these, whenever its turn comes
         self._left = len(ids)
         self._in_flight = 0
         slots: list[Future[Any] | None] = [None] * len(ids)
@@ -241,6 +257,9 @@ class Map(Composite[list[Any]]):
 
     def fill(self) -> None:
         """Start items up to the limit."""
+        self._variables.run(self._fill)
+
+    def _fill(self) -> None:
         while self._in_flight < self._limit:
             index = next(self._pending, None)
             if index is None:

@@ -181,7 +181,7 @@ class Operations:
             non_retryable=options.non_retryable,
             **common,
         )
-        call.rides = options.timeout is not None
+        call.rides = options.timeout is not None or function.timeout is not None
         return call
 
     # ---- functions as tasks of their own
@@ -265,8 +265,8 @@ class Operations:
             tags=self.frame.local_tags,
             timeout_at=self.frame.timeout_at,
             root=root,
+            has_own_id=options.id is not None,
         )
-        call.is_joinable = options.id is not None
         return self.place(call)
 
     @staticmethod

@@ -43,12 +43,15 @@ class History:
             return None
         return NonDeterminismError(recorded.id, self._words(recorded), self._say(recorded.id, param), line())
 
-    def met(self, sent: Record, found: Promise, *, is_successor: bool) -> NonDeterminismError | None:
+    def met(
+        self, sent: Record, found: Promise, *, is_successor: bool, has_own_id: bool
+    ) -> NonDeterminismError | None:
         """Compare a create with the record that answered it; None: it met nothing, or the very same call.
 
-        A successor (a detached root) must also be of the same parent: its id is a hash of the place.
+        A successor (a detached root) must also be of the same parent: its id is a hash of the place. An id of the
+        user's own may be shared by whoever calls the same function with the same arguments, by rpc or detached.
         """
-        same = found.param.data == sent.param.data or self._same_marks(found, sent.param)
+        same = found.param.data == sent.param.data or self._same_marks(found, sent.param, any_kind=has_own_id)
         if same and not (is_successor and found.tags.get(PARENT) != sent.tags.get(PARENT)):
             return None
         return NonDeterminismError(found.id, self._words(found), self._say(found.id, sent.param))
@@ -67,9 +70,14 @@ class History:
                     return NonDeterminismError(record.id, self._words(record), f"{end} before this call")
         return NonDeterminismError(frame.id, "more calls", f"{end} before them")
 
-    def _same_marks(self, recorded: Promise, param: Value) -> bool:
+    def _same_marks(self, recorded: Promise, param: Value, *, any_kind: bool = False) -> bool:
         marks = marks_of(recorded.id, recorded.param, self._codec)
-        return marks is None or marks == self._marks(recorded.id, param)
+        if marks is None:
+            return True
+        present = self._marks(recorded.id, param)
+        return all(
+            mark == present.get(name) for name, mark in marks.items() if name != "kind" or not any_kind
+        )
 
     def _marks(self, promise_id: str, param: Value) -> dict[str, Any]:
         return marks_of(promise_id, param, self._codec) or {}
