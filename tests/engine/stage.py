@@ -263,3 +263,19 @@ def text(encoded: str | None) -> str:
         return b64decode(encoded, validate=True).decode()
     except ValueError:
         return encoded
+
+
+def staged(*functions: Callable[..., Any]) -> Stage:
+    """Return a stage that serves these functions."""
+    resonate = Resonate()
+    for function in functions:
+        resonate.register(function)
+    return Stage(resonate)
+
+
+def begun(*functions: Callable[..., Any], args: Sequence[Any] = (), within_ms: int = 1_000) -> Stage:
+    """Start the first function as ``root`` and play what happens within moments."""
+    stage = staged(*functions)
+    stage.start(functions[0].__name__, *args)
+    stage.play(until_ms=stage.clock.now_ms() + within_ms)
+    return stage
