@@ -90,7 +90,9 @@ def test_a_delayed_execution_waits_and_says_until_when(cli: Cli) -> None:
     found = cli.ok("get", promise_id, "--json").json
     starts_at = int(found["tags"]["resonate:delay"])
     assert found["timeoutAt"] - starts_at == 5_400_000
-    assert abs(starts_at - found["createdAt"] - 3_600_000) < 1_000  # the instants of two readings of the clock
+    assert (
+        abs(starts_at - found["createdAt"] - 3_600_000) < 1_000
+    )  # the instants of two readings of the clock
     assert "task      pending, next at " in cli.ok("get", promise_id).out
 
 
