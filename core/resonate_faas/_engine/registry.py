@@ -202,7 +202,7 @@ def _takes_context(signature: inspect.Signature, hints: Mapping[str, Any]) -> bo
     if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         return False
     hint = hints.get(first.name, first.annotation)
-    if hint is inspect.Parameter.empty:
+    if hint in (inspect.Parameter.empty, Any):
         return first.name in _CONTEXT_NAMES
     if isinstance(hint, str):
         return hint.rpartition(".")[2] in {"Context", "StepContext"}
