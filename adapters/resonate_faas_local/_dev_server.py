@@ -14,10 +14,9 @@ from typing import Final, Literal, TextIO
 import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from resonate_faas import Resonate
@@ -108,7 +107,7 @@ def _print_banner(out: TextIO, base_url: str, resonate: Resonate, settings: DevS
 class _Server(uvicorn.Server):
     """uvicorn, told to end by signals that it does not pass on, and to let long polls go first."""
 
-    def __init__(self, node: LocalNode, application: Starlette) -> None:
+    def __init__(self, node: LocalNode, application: Router) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -143,9 +142,12 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def asgi(app: App) -> Starlette:
-    """Return the routes as an ASGI application; each request runs in a thread."""
-    return Starlette(routes=[Mount("/", app=_Bridge(app))])
+def asgi(app: App) -> Router:
+    """Return the routes as an ASGI application; each request runs in a thread.
+
+    No route of starlette's own: its patterns would answer some ids in their own words.
+    """
+    return Router(default=_Bridge(app), redirect_slashes=False)
 
 
 class _Bridge:

@@ -52,11 +52,12 @@ def business() -> Resonate:
 
     @resonate.register
     async def fail(ctx: Context, message: str) -> None:
+        await ctx.run(double, 1)
         raise OrderError(message)
 
     @resonate.register
     async def infinite(ctx: Context) -> float:
-        return float("inf")
+        return await ctx.run(double, 1) * float("inf")
 
     return resonate
 

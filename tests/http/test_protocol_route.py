@@ -165,6 +165,12 @@ def test_what_is_no_envelope_is_400_in_an_envelope(raw: bytes) -> None:
     assert answer.json["data"].startswith("Invalid request envelope")
 
 
+@pytest.mark.parametrize("kind", [{}, [], 1, None, ""])
+def test_a_kind_that_is_no_text_is_400(kind: Any) -> None:
+    answer = Site().send("POST", "/", envelope(kind, {}))
+    assert (answer.status, answer.json["kind"]) == (400, "unknown")
+
+
 def test_a_foreign_address_is_refused() -> None:
     site = Site()
     data = {"id": "x", "timeoutAt": LATER * 10**4, "tags": {"resonate:target": "http://169.254.169.254/"}}

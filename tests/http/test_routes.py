@@ -68,7 +68,22 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(method: str, path: str) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/x", "/invoke", "/invoke/", "/promises", "/promises/", "//", "/tick/", "/health/x", "", "/%2F"]
+    "path",
+    [
+        "/x",
+        "/invoke",
+        "/invoke/",
+        "/promises",
+        "/promises/",
+        "//",
+        "/tick/",
+        "/health/x",
+        "/promises/a/b",
+        "/promises/a/b/resolve",
+        "/invoke/a/b",
+        "",
+        "/%2F",
+    ],
 )
 def test_an_unknown_route_is_404(path: str) -> None:
     answer = Site().send("GET", path)

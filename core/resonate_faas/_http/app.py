@@ -27,7 +27,7 @@ class Route:
 
     Attributes:
         method: GET also answers HEAD, whose body the handler drops.
-        template: as in the OpenAPI document; an id may hold slashes, encoded or not.
+        template: as in the OpenAPI document; a slash in an id comes encoded.
         handle: answers.
         right: checked before anything else; None: the route checks, since it depends on the request.
     """
@@ -66,9 +66,9 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "/health": re.compile(r"/health"),
     "/openapi.json": re.compile(r"/openapi\.json"),
     "/tick": re.compile(r"/tick"),
-    "/invoke/{function}": re.compile(r"/invoke/(?P<function>.+)"),
-    _ACTION: re.compile(r"/promises/(?P<id>.+)/(?P<action>resolve|reject|cancel)"),
-    "/promises/{id}": re.compile(r"/promises/(?P<id>.+)"),
+    "/invoke/{function}": re.compile(r"/invoke/(?P<function>[^/]+)"),
+    _ACTION: re.compile(r"/promises/(?P<id>[^/]+)/(?P<action>resolve|reject|cancel)"),
+    "/promises/{id}": re.compile(r"/promises/(?P<id>[^/]+)"),
 }
 """In the order in which they are tried."""
 

@@ -30,7 +30,8 @@ def encode_queued(message: Message) -> Json:
 
 def is_queued(value: Any) -> bool:
     """True if the JSON value means to be a message to this worker, not a request."""
-    return isinstance(value, dict) and value.get("kind") in MESSAGE_KINDS
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return isinstance(kind, str) and kind in MESSAGE_KINDS
 
 
 def decode_queued(value: Any) -> Execute | Poke:

@@ -30,7 +30,7 @@ class HttpRequest:
 
     Attributes:
         method: upper case.
-        path: as it was sent, percent-encoded: an id may hold an encoded slash.
+        path: as it was sent, percent-encoded: an id may hold an encoded slash. Where a platform decodes it, encode again.
         query: as it was sent, without the question mark.
         headers: names in lower case; of a repeated one, any.
         body: at most :data:`BODY_BYTES_MAX`, or as the settings say; a longer one may be cut one byte behind it.

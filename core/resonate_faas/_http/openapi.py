@@ -255,7 +255,7 @@ _PATHS: Final[Schema] = {
             "summary": "The page behind a link; its button settles",
             "operationId": "confirm",
             "parameters": [_ID, _ACTION, _TOKEN, _in_query("value", _TEXT, "JSON to settle with.")],
-            "responses": _answers(200, "A page.", {"text/html": {"schema": _TEXT}}, 422),
+            "responses": _answers(200, "A page.", {"text/html": {"schema": _TEXT}}, 404, 422),
         },
     },
 }

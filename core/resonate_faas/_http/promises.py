@@ -30,7 +30,7 @@ ACTIONS: Final = {
     "reject": PromiseState.REJECTED,
     "cancel": PromiseState.CANCELED,
 }
-_SECONDS: Final = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,3})?")
+_SECONDS: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
 class SettleBody(BaseModel):
