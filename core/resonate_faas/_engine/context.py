@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
@@ -72,9 +73,9 @@ class ContextLog:
 
     def log(self, level: int, event: str, **fields: Any) -> None:
         """Log at a level of the logging module, unless this is a replay."""
-        sink = self._execution.settings.log
-        if sink is not None and self._frame.live and not self._frame.closed:
-            sink(level, event, {"promise_id": self._frame.id, **fields})
+        sink, frame = self._execution.settings.log, self._frame
+        if sink is not None and not frame.closed:
+            frame.say(partial(sink, level, event, {"promise_id": frame.id, **fields}))
 
 
 class Context:

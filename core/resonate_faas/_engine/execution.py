@@ -303,9 +303,13 @@ class Execution:
             watcher._member_done(future)
 
     def delivered(self, promise: Promise) -> None:
-        """Note that a settlement reached the workflow: past the last event on record, log lines come out again."""
+        """Note that a settlement reached the workflow: past the last event on record, log lines come out again.
+
+        What is held by then was said when an earlier activation came to wait for this settlement.
+        """
         frame = self.current
-        if frame is not None and (promise.settled_at or 0) >= self.history.horizon:
+        if frame is not None and not frame.live and (promise.settled_at or 0) > self.history.horizon:
+            frame.held.clear()
             frame.live = True
 
     def fail(self, divergence: WorkflowInterrupt | None) -> None:
@@ -441,7 +445,7 @@ class Execution:
         parent_id = call.frame.id if call.frame is not None else self.root.tags.get(PARENT, call.id)
         frame.local_tags = self.tags_of(call.id, call.id, {SCOPE: "local"}, own_branch=False)
         frame.global_tags = self.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
-        frame.live = not self.history
+        frame.live = not self.history or not call.is_durable
         context = Context(self, frame, self.info(call.id, call.function, call.timeout_at, parent_id, 1))
         self._frames[frame.id] = frame
         frame.routines.append(call.call(context, *call.args, **call.kwargs))
@@ -466,7 +470,8 @@ class Execution:
             if frame.outcome is None or frame.outcome[1] is None:
                 frame.fill()
             if future is not None:
-                frame.live = True
+                frame.held.clear()  # said when an earlier activation came to wait here
+                frame.live = frame.live or not (isinstance(future, Call) and future.birth)
                 future._waiters.append(frame)
                 return
         self._conclude_frame(frame)
@@ -482,6 +487,7 @@ class Execution:
             frame.waiting = Gather(pending, self, return_exceptions=True)
             frame.waiting._waiters.append(frame)
             return
+        frame.go_live()
         frame.closed = True
         self._frames.pop(frame.id, None)
         call = frame.call

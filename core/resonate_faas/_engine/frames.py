@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,6 +33,7 @@ class Frame:
         unfilled: maps on record whose next items are started once the frame waits or returns.
         waiting: what its innermost routine awaits.
         live: past what earlier activations did; log lines come out again.
+        held: log lines since the last call, while it is not known whether this is still a replay.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Frame:
         "contextvars",
         "counter",
         "global_tags",
+        "held",
         "id",
         "live",
         "local_tags",
@@ -66,6 +68,7 @@ class Frame:
         self.unfilled: list[Map] = []
         self.waiting: Future[Any] | None = None
         self.live = False
+        self.held: list[Callable[[], None]] = []
         self.closed = False
         self.outcome: tuple[Any, Exception | None] | None = None
         self.random = DeterministicRandom(f"{frame_id}\x00{seed}")
@@ -73,6 +76,20 @@ class Frame:
         self.routines: list[Routine] = []
         self.local_tags: dict[str, str] = {}
         self.global_tags: dict[str, str] = {}
+
+    def say(self, line: Callable[[], None]) -> None:
+        """Let a log line out; or hold it, for the next call tells whether an earlier activation said it."""
+        if self.live:
+            line()
+        else:
+            self.held.append(line)
+
+    def go_live(self) -> None:
+        """Let the held lines out, and every later one at once: no earlier activation came this far."""
+        self.live = True
+        held, self.held = self.held, []
+        for line in held:
+            line()
 
     def advance(self) -> Future[Any] | None:
         """Run until the frame waits for a future, which is returned, or has an ``outcome``.

@@ -80,6 +80,7 @@ class Operations:
         if promise.param.data != param.data:
             self.execution.fail(self.execution.history.check(promise, param, caller_line))
         self.frame.visited += 1
+        self.frame.held.clear()  # said by the activation that made this call
         if promise.state is PromiseState.PENDING:
             return None
         return RecordFuture.settled(promise, hint, self.execution)
@@ -96,7 +97,8 @@ class Operations:
             call.is_durable = True
             call.created_at, call.timeout_at = recorded.created_at, recorded.timeout_at
         else:
-            self.frame.live = True
+            if not call.birth:  # an id of the user's own is never in this history
+                self.frame.go_live()
             execution.reserve([call.id])
         execution.track(call)
         call.begin()
