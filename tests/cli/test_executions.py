@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from tests.cli.conftest import BOUND_S, Cli, ended, eventually, fresh, serving
+from tests.cli.terminal import BOUND_S, Cli, ended, eventually, fresh, serving
 
 
 def test_invoke_writes_the_id_alone_and_wait_the_result_alone(cli: Cli) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.cli.conftest import Cli, ended, eventually, fresh, serving
-
+from tests.cli.terminal import Cli, ended, eventually, fresh, serving
 
 TIMES = re.compile(r" (?:for |wakes in )?[0-9][0-9a-z.]*$", re.MULTILINE)
 
