@@ -88,8 +88,8 @@ class Node:
         match message:
             case Execute(id=task_id):
                 return self.worker.activate(task_id, deadline_mono_ms=deadline_mono_ms)
-            case Poke(id=key):
-                self.server.advance(key)
+            case Poke(id=key, not_before=instant):
+                self.server.advance(key, not_before_ms=instant)
         return Ended.NOTHING
 
 

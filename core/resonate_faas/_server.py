@@ -30,10 +30,13 @@ from resonate_faas._machine.objects import (
     schedule_key,
 )
 from resonate_faas._machine.requests import (
+    Commit,
+    Effect,
     Need,
     Observe,
     Outcome,
     PromiseCreate,
+    Record,
     RegisterListener,
     Reply,
     Request,
@@ -53,14 +56,21 @@ from resonate_faas._ports import (
     Versioned,
 )
 from resonate_faas._waiters import Waiters
-from resonate_faas._wakes import WakePolicy, arm
+from resonate_faas._wakes import Rearmed, WakePolicy, arm
 
 log = logging.getLogger("resonate_faas.server")
 
 DRAIN_ROUNDS_MAX: Final = 64
-SWEEP_BATCH: Final = 200
-SWEEP_ROUNDS_MAX: Final = 50
+SWEEP_MAX: Final = 10_000
+"""Pokes of one shard in one sweep; what is due beyond them is the next sweep's."""
 POLL_MS: Final = 250
+SKEW_MAX_MS: Final = 1_000
+"""How far the clocks of two machines may lie apart (design section 3)."""
+OCCURRENCES_MAX: Final = 99
+"""Occurrences fired by one step, next to the schedule itself (DynamoDB: 100 items); the rest follow in the next."""
+OCCURRENCE_BYTES: Final = 1_000
+FIRE_BYTES_MAX: Final = 3_500_000
+"""Payload bytes of one transaction (DynamoDB and Firestore: 4 MB)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ class Server:
             fast_recovery=self.settings.fast_recovery,
         )
         self._waiters = Waiters()
+        self._rearmed = Rearmed()
         self._next_shard = 0
         self._is_quiet = False
 
@@ -177,10 +188,16 @@ class Server:
         """Return the promises that exist, what their deadlines decided stored first."""
         return self.ask(Observe(ids=tuple(ids))).reply.records or {}
 
-    def advance(self, key: str, *, now_ms: int | None = None) -> None:
-        """Run every internal step enabled on one object: what a poke asks for. Harmless at any time."""
+    def advance(self, key: str, *, now_ms: int | None = None, not_before_ms: int = 0) -> None:
+        """Run every internal step enabled on one object: what a poke asks for. Harmless at any time.
+
+        Args:
+            key: the object.
+            now_ms: overrides the clock; debug mode only.
+            not_before_ms: the instant the poke was sent for, if there was one.
+        """
         if is_schedule_key(key):
-            self._fire(key, now_ms)
+            self._fire(key, now_ms, not_before_ms)
             return
         result = self.run((key,), lambda turn: internal.advance(turn, key), now_ms=now_ms)
         found = result.objects[key].object
@@ -191,7 +208,7 @@ class Server:
             _retention.expire(self, found, self._now(now_ms))
         instant = due(found, self.rules)
         if not result.outcome.writes and instant is not None and self._now(now_ms) < instant:
-            self._rearm(key, instant, self._now(now_ms))
+            self._rearm(key, instant, self._now(now_ms), not_before_ms)
 
     def sweep(self, *, until_mono_ms: int | None = None) -> Sweep:
         """Send a poke for everything due before the next sweep: the safety net of every timer and message.
@@ -201,16 +218,18 @@ class Server:
         """
         before = self.clock.now_ms() + self.settings.sweep_interval_ms
         pokes = failures = 0
+        complete = True
         first, self._next_shard = self._next_shard, (self._next_shard + 1) % DUE_SHARDS
         for turn_count in range(DUE_SHARDS):
             shard = (first + turn_count) % DUE_SHARDS
-            found = self.store.due(before, shard, SWEEP_BATCH * SWEEP_ROUNDS_MAX)
+            found = self.store.due(before, shard, SWEEP_MAX)
+            complete = complete and len(found) < SWEEP_MAX
             for key, instant in found:
                 if until_mono_ms is not None and self.clock.monotonic_ms() >= until_mono_ms:
                     return Sweep(pokes=pokes, failures=failures, complete=False)
                 sent = self.send(Poke(id=key, not_before=instant))
                 pokes, failures = pokes + sent, failures + (not sent)
-        return Sweep(pokes=pokes, failures=failures, complete=True)
+        return Sweep(pokes=pokes, failures=failures, complete=complete)
 
     def quiesce(self) -> None:
         """Dispatch and drain nothing more, and let the waiting go: this process is about to end.
@@ -304,15 +323,20 @@ class Server:
                 address = tags.get(TARGET)
             case ScheduleCreate(promise_tags=tags):
                 address = tags.get(TARGET)
+            case Commit(effects=effects):
+                address = next((one for one in map(_target, effects) if not self._is_permitted(one)), None)
             case RegisterListener(address=listener):
                 if not self.settings.permits(listener):
                     return Reply(status=400, error="Invalid listener address")
                 return None
             case _:
                 return None
-        if address is not None and not self.settings.permits(address):
+        if not self._is_permitted(address):
             return Reply(status=400, error="Invalid resonate:target address")
         return None
+
+    def _is_permitted(self, address: str | None) -> bool:
+        return address is None or self.settings.permits(address)
 
     def _drain_quietly(self, awaited: Object, objects: Mapping[str, Versioned], now_ms: int | None) -> None:
         """Drain after a settlement; a drain that fails is repaired by the sweep, the settlement stands."""
@@ -347,7 +371,7 @@ class Server:
             if self.send(Unblock(address=address, promise=awaited.promise)):
                 self.run((promise_id,), _forget(promise_id, address), now_ms=now_ms, drain=False)
 
-    def _fire(self, key: str, now_ms: int | None) -> None:
+    def _fire(self, key: str, now_ms: int | None, not_before_ms: int) -> None:
         """R7, with the cron computed outside the step."""
         found = self.store.transact((key,), read_only).objects[key].object
         now = self._now(now_ms)
@@ -355,9 +379,16 @@ class Server:
             return
         schedule = found.schedule
         if schedule.next_run_at > now:
-            self._rearm(key, schedule.next_run_at, now)
+            self._rearm(key, schedule.next_run_at, now, not_before_ms)
             return
-        instants, following = _cron.occurrences(schedule.cron, schedule.zone, schedule.next_run_at, now)
+        occurrence_bytes = len(schedule.promise_param.data or "") + OCCURRENCE_BYTES
+        instants, following = _cron.occurrences(
+            schedule.cron,
+            schedule.zone,
+            schedule.next_run_at,
+            now,
+            count_max=max(1, min(OCCURRENCES_MAX, FIRE_BYTES_MAX // occurrence_bytes)),
+        )
         ids = [internal.occurrence_id(schedule, instant) for instant in instants]
         self.run(
             tuple(dict.fromkeys((schedule_key(schedule.id), *ids))),
@@ -365,10 +396,18 @@ class Server:
             now_ms=now_ms,
         )
 
-    def _rearm(self, key: str, instant_ms: int, now_ms: int) -> None:
-        """A poke came early: send it again, if the queue reaches that far and the sweep would be late."""
-        if instant_ms - now_ms <= min(self._wake_policy.horizon_ms, self._wake_policy.blind_ms):
-            self.send(Poke(id=key, not_before=instant_ms))
+    def _rearm(self, key: str, instant_ms: int, now_ms: int, not_before_ms: int) -> None:
+        """A poke found nothing due: send it again, if the queue reaches that far and the sweep would be late.
+
+        One that came before its own instant did so by a clock ahead of ours: it is sent for as much later, else it
+        would come back at once, until our clock has caught up. Any other found that its object has moved on (a
+        lease was extended): of those, one goes on, else each sweep and each duplicate would add another for ever.
+        """
+        if instant_ms - now_ms > min(self._wake_policy.horizon_ms, self._wake_policy.blind_ms):
+            return
+        early_ms = min(max(not_before_ms - now_ms, 0), SKEW_MAX_MS)
+        if early_ms or self._rearmed.is_first(key, instant_ms):
+            self.send(Poke(id=key, not_before=instant_ms + early_ms))
 
     def _send_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -394,6 +433,10 @@ def _is_settled(stored: Object | None) -> bool:
 
 def _forget(promise_id: str, address: str) -> Handler:
     return lambda turn: internal.listener_drain(turn, promise_id, address)
+
+
+def _target(effect: Effect) -> str | None:
+    return effect.tags.get(TARGET) if isinstance(effect, Record) else None
 
 
 def read_only(given: Mapping[str, Object | None]) -> Outcome:

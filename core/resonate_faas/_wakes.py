@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Final
 
 from resonate_faas._machine import Turn
 from resonate_faas._machine.objects import (
@@ -13,6 +16,27 @@ from resonate_faas._machine.objects import (
     ScheduleObject,
     TaskState,
 )
+
+REARMED_MAX: Final = 10_000
+
+
+class Rearmed:
+    """The pokes that this process sent again, by object. Thread-safe; what it forgets costs a message, no more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._instants: OrderedDict[str, int] = OrderedDict()
+
+    def is_first(self, key: str, instant_ms: int) -> bool:
+        """True the first time that the object is to be poked at this instant."""
+        with self._lock:
+            if self._instants.get(key) == instant_ms:
+                return False
+            self._instants[key] = instant_ms
+            self._instants.move_to_end(key)
+            if len(self._instants) > REARMED_MAX:
+                self._instants.popitem(last=False)
+            return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from resonate_faas._machine.objects import (
 )
 from resonate_faas._machine.requests import PromiseCreate
 from resonate_faas._node import Node
-from resonate_faas._ports import Event, Queue, Store, Versioned
+from resonate_faas._ports import Clock, Event, Queue, Store, Versioned
 from resonate_faas._runner import Done, Runner
 from resonate_faas._server import ServerSettings
 from resonate_faas._worker import Ended, WorkerSettings
@@ -115,6 +115,22 @@ class SteppedClock(FakeClock):
         return len(self._sleepers) >= count and all(until > now for until in self._sleepers.values())
 
 
+class SkewedClock:
+    """The clock of a process whose wall clock is off by some milliseconds."""
+
+    def __init__(self, base: FakeClock, offset_ms: int) -> None:
+        self._base, self._offset_ms = base, offset_ms
+
+    def now_ms(self) -> int:
+        return self._base.now_ms() + self._offset_ms
+
+    def monotonic_ms(self) -> int:
+        return self._base.monotonic_ms()
+
+    def wait(self, event: Event, timeout_ms: int) -> bool:
+        return self._base.wait(event, timeout_ms)
+
+
 class StuckRunner:
     """Steps that start and never end."""
 
@@ -155,7 +171,7 @@ class World:
         self,
         resonate: Resonate,
         *,
-        clock: FakeClock | None = None,
+        clock: Clock | None = None,
         store: Store | None = None,
         worker: WorkerSettings | None = None,
         fast_recovery: bool = False,
@@ -322,6 +338,7 @@ __all__ = [
     "Gate",
     "PromiseState",
     "Running",
+    "SkewedClock",
     "SteppedClock",
     "StuckRunner",
     "TaskState",
