@@ -13,11 +13,12 @@ from resonate_faas._engine.calls import (
     Kind,
     Race,
     local_param,
+    marks_of,
 )
 from resonate_faas._engine.codec import digest, plain
 from resonate_faas._engine.futures import Future, Map, RecordFuture
 from resonate_faas._engine.guard import caller_line
-from resonate_faas._engine.ids import detached_id
+from resonate_faas._engine.ids import detached_id, twin_id
 from resonate_faas._engine.invocation import invocation
 from resonate_faas._engine.options import Options, milliseconds
 from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function, describe
@@ -60,6 +61,7 @@ class Operations:
         Raises:
             ContextClosedError: it ended, or another frame or thread uses its context.
         """
+        self.execution.fail(self.execution.fatal)
         if self.execution.current is not self.frame or self.frame.closed:
             raise ContextClosedError(self.frame.id, operation)
 
@@ -74,8 +76,12 @@ class Operations:
         Raises:
             NonDeterminismError: the record is of another call.
         """
-        promise = self.execution.history.get(promise_id)
+        history = self.execution.history
+        promise = history.get(promise_id)
         if promise is None:
+            twin = history.get(twin_id(promise_id))
+            if twin is not None:  # a local call became remote, or a remote one local
+                self.execution.fail(history.check(twin, param, caller_line))
             return None
         if promise.param.data != param.data:
             self.execution.fail(self.execution.history.check(promise, param, caller_line))
@@ -125,8 +131,8 @@ class Operations:
         kwargs: Mapping[str, Any],
         promise_id: str,
     ) -> RecordFuture[Any]:
-        function = self._local_function(options, target)
-        if isinstance(target, str):
+        function = self._local_function(options, target, promise_id)
+        if isinstance(target, str) or options.version:
             target = function.call
         marks = digest(args, kwargs, function.name)
         param = Value(data=local_param(Kind.RUN, function.name, function.version, marks))
@@ -138,11 +144,28 @@ class Operations:
         function.check(args, kwargs)
         return self.place(self._local(options, function, target, args, kwargs, promise_id, param))
 
-    def _local_function(self, options: Options, target: Callable[..., Any] | str) -> Function:
+    def _local_function(
+        self, options: Options, target: Callable[..., Any] | str, promise_id: str = ""
+    ) -> Function:
         registry = self.execution.registry
         if isinstance(target, str):
-            return registry.get(target, options.version)
-        return registry.of(target) or describe(target)
+            return registry.get(target, self._version(options, target, promise_id))
+        function = registry.of(target)
+        if function is None:
+            return describe(target)
+        if options.version and options.version != function.version:
+            return registry.get(function.name, options.version)
+        return function
+
+    def _version(self, options: Options, name: str, promise_id: str) -> int:
+        """Return the version that a call by name means: the newest when it was made, whatever was deployed since."""
+        recorded = self.execution.history.get(promise_id)
+        if options.version or recorded is None or self.execution.registry.find(name) is None:
+            return options.version
+        marks = marks_of(promise_id, recorded.param, self.execution.codec)
+        if marks is None or marks["func"] != name or not isinstance(marks["version"], int):
+            return 0
+        return marks["version"]
 
     def _local(
         self,
@@ -207,7 +230,7 @@ class Operations:
         kwargs: Mapping[str, Any],
         promise_id: str,
     ) -> RecordFuture[Any]:
-        name, version, function = self._remote(target, options)
+        name, version, function = self._remote(target, options, promise_id)
         hint = function.result if function is not None else Any
         promise_id = self._explicit(options) or promise_id
         param = invocation(name, args, kwargs, version=version, codec=self.execution.codec)
@@ -241,7 +264,7 @@ class Operations:
         self.enter("detached")
         execution = self.execution
         promise_id = self.next_id()
-        name, version, function = self._remote(target, options)
+        name, version, function = self._remote(target, options, promise_id)
         place = Value(data=local_param(Kind.DETACHED, name, version, digest(args, kwargs, name)))
         settled = self.recorded(promise_id, str, place)
         if settled is not None:
@@ -283,12 +306,15 @@ class Operations:
             function.check(args, kwargs)
             function.load(*plain([args, kwargs], f"the arguments of {function.name}"))
 
-    def _remote(self, target: Callable[..., Any] | str, options: Options) -> tuple[str, int, Function | None]:
+    def _remote(
+        self, target: Callable[..., Any] | str, options: Options, promise_id: str = ""
+    ) -> tuple[str, int, Function | None]:
         """Return name, version and, if it is registered here, the description of a function to be run as a task."""
         registry = self.execution.registry
         if isinstance(target, str):
-            known = registry.find(target, options.version)
-            return target, known.version if known is not None else options.version or 1, known
+            version = self._version(options, target, promise_id)
+            known = registry.find(target, version)
+            return target, known.version if known is not None else version or 1, known
         function = registry.of(target)
         if function is None:
             function = registry.get(describe(target).name, options.version)
