@@ -313,14 +313,14 @@ class Execution:
             frame.live = True
 
     def fail(self, divergence: WorkflowInterrupt | None) -> None:
-        """End the activation, whatever the workflow makes of the exception.
+        """End the activation, whatever the workflow makes of the exception; what it does next is not the reason.
 
         Raises:
             WorkflowInterrupt: the one given, if any.
         """
         if divergence is not None:
-            self.fatal = divergence
-            raise divergence
+            self.fatal = self.fatal or divergence
+            raise self.fatal
 
     def decide(self, race: Race[Any]) -> None:
         """Choose a race's winner at the end of this round."""

@@ -8,6 +8,8 @@ from hashlib import blake2b
 from typing import Final, TypeVar
 from uuid import UUID
 
+from resonate_faas._machine.ids import REMOTE_MARK
+
 _T = TypeVar("_T")
 
 PREFIX_BYTES_MAX: Final = 64
@@ -17,6 +19,13 @@ _DETACHED = re.compile(r"-d[0-9a-f]{32}$")
 def child_prefix(parent_id: str) -> str:
     """Return what precedes the number of a child: ``:`` once, after the root; ``.`` below (D4)."""
     return f"{parent_id}." if ":" in parent_id else f"{parent_id}:"
+
+
+def twin_id(promise_id: str) -> str:
+    """Return the id a call of the same number would have, were it remote instead of local or the reverse."""
+    return (
+        promise_id.removesuffix(REMOTE_MARK) if promise_id.endswith(REMOTE_MARK) else promise_id + REMOTE_MARK
+    )
 
 
 def attempt_id(promise_id: str, attempt: int) -> str:

@@ -1,0 +1,289 @@
+"""Divergence: code that no longer does what was recorded is stopped, told exactly, and never loops or overwrites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from tests.engine.stage import Stage, note, staged
+
+from resonate_faas import Context
+from resonate_faas._machine.objects import PromiseState, TaskState
+from resonate_faas._machine.requests import TaskContinue
+
+HOURS_MS = 12 * 3_600_000
+Body = Callable[[Context], Coroutine[Any, Any, Any]]
+
+
+def other(word: str) -> str:
+    return word
+
+
+@pytest.fixture
+def bodies() -> list[Body]:
+    """The code of ``flow``: a test puts other code in its place, as a deployment would."""
+    return []
+
+
+def staged_with(bodies: list[Body]) -> Stage:
+    async def flow(ctx: Context) -> Any:
+        return await bodies[-1](ctx)
+
+    async def remote(ctx: Context, word: str) -> str:
+        await ctx.promise()
+        return word
+
+    stage = staged(flow, remote, other)
+    stage.start("flow")
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+    return stage
+
+
+def resolve(stage: Stage, promise_id: str, value: Any = "word") -> None:
+    stage.outside.client.settle(promise_id, PromiseState.RESOLVED, value)
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+
+
+def reason(stage: Stage) -> str:
+    return stage.object("root").reason or ""
+
+
+def line_of(function: Body, offset: int) -> str:
+    code = function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno + offset}"
+
+
+async def original(ctx: Context) -> list[str]:
+    first = await ctx.run(note, "one")
+    return [first, await ctx.promise(str), await ctx.run(note, "end")]
+
+
+async def another_function(ctx: Context) -> list[str]:
+    first = await ctx.run(other, "one")
+    return [first, await ctx.promise(str)]
+
+
+async def another_kind(ctx: Context) -> list[str]:
+    first = await ctx.rpc(other, "one")
+    return [first, await ctx.promise(str)]
+
+
+async def another_operation(ctx: Context) -> list[str]:
+    await ctx.sleep(1)
+    return ["one.", await ctx.promise(str)]
+
+
+async def other_arguments(ctx: Context) -> list[str]:
+    first = await ctx.run(note, "uno")
+    return [first, await ctx.promise(str)]
+
+
+async def other_keywords(ctx: Context) -> list[str]:
+    first = await ctx.run(note, word="one")
+    return [first, await ctx.promise(str)]
+
+
+async def other_order(ctx: Context) -> list[str]:
+    waiting = ctx.promise(str)
+    return [await ctx.run(note, "one"), await waiting]
+
+
+async def fewer_calls(ctx: Context) -> list[str]:
+    return [await ctx.run(note, "one")]
+
+
+async def raises_early(_ctx: Context) -> list[str]:
+    raise ValueError("early")
+
+
+ONE = r"run note \(arguments [0-9a-f]{16}\)"
+CASES = [
+    (another_function, "root:1", ONE, r"run other \(arguments [0-9a-f]{16}\)", 1),
+    (another_kind, "root:1", ONE, r"rpc other \(arguments [0-9a-f]{16}\)", 1),
+    (another_operation, "root:1", ONE, "sleep sleep", 1),
+    (other_arguments, "root:1", ONE, r"run note \(arguments [0-9a-f]{16}\)", 1),
+    (other_keywords, "root:1", ONE, r"run note \(arguments [0-9a-f]{16}\)", 1),
+    (other_order, "root:1", ONE, "promise promise", 1),
+    (fewer_calls, "root:2", "promise promise", "a return before this call", None),
+    (raises_early, "root:1", ONE, r"raise ValueError\(early\) before this call", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("changed", "promise_id", "recorded", "present", "offset"),
+    CASES,
+    ids=[case[0].__name__ for case in CASES],
+)
+def test_changed_code_is_told_by_id_both_calls_and_line(
+    bodies: list[Body], changed: Body, promise_id: str, recorded: str, present: str, offset: int | None
+) -> None:
+    bodies.append(original)
+    stage = staged_with(bodies)
+    before = stage.story()
+    bodies.append(changed)
+    resolve(stage, "root:2")
+    match = f"'{promise_id}' was recorded as {recorded}, but the code now does {present}"
+    assert re.match(match, reason(stage)), reason(stage)
+    if offset is not None:
+        assert f" at {line_of(changed, offset)}. Either" in reason(stage)
+    after = stage.story()
+    assert set(after) == set(before)
+    assert {key: after[key] for key in ("root", "root:1")} == {key: before[key] for key in ("root", "root:1")}
+
+
+async def local_again(ctx: Context) -> list[str]:
+    return [await ctx.run(other, "one")]
+
+
+async def remote_first(ctx: Context) -> list[str]:
+    return [await ctx.rpc("remote", "one")]
+
+
+def test_a_remote_call_that_became_local_is_told_too(bodies: list[Body]) -> None:
+    bodies.append(remote_first)
+    stage = staged_with(bodies)
+    bodies.append(local_again)
+    resolve(stage, "root:1r.1")
+    assert reason(stage).startswith("'root:1r' was recorded as rpc remote (arguments ")
+    assert "the code now does run other (arguments " in reason(stage)
+    assert "root:1" not in stage.records()
+
+
+async def longer(ctx: Context) -> list[str]:
+    word = await original(ctx)
+    await ctx.sleep(1)
+    return [*word, await ctx.run(note, "more")]
+
+
+async def with_a_new_child(ctx: Context) -> list[str]:
+    async def child(inner: Context) -> str:
+        return await inner.run(note, "below")
+
+    return [*await original(ctx), await ctx.run(child)]
+
+
+@pytest.mark.parametrize("changed", [longer, with_a_new_child])
+def test_more_calls_are_fine_if_they_are_new(bodies: list[Body], changed: Body) -> None:
+    bodies.append(original)
+    stage = staged_with(bodies)
+    bodies.append(changed)
+    resolve(stage, "root:2")
+    stage.play()
+    kind, value = stage.outcome()
+    assert (kind, value[:3]) == ("value", ["one.", "word", "end."])
+    assert stage.ran.count("root:1") == 1
+
+
+def test_a_version_is_part_of_the_call(bodies: list[Body]) -> None:
+    async def first(ctx: Context) -> str:
+        return str(await ctx.race(ctx.rpc("versioned"), ctx.promise(str), cancel=False))
+
+    async def second(ctx: Context) -> str:
+        return str(await ctx.race(ctx.options(version=2).rpc("versioned"), ctx.promise(str), cancel=False))
+
+    bodies.append(first)
+    stage = staged_with(bodies)
+    bodies.append(second)
+    resolve(stage, "root:2")
+    assert "'root:1r' was recorded as rpc versioned (arguments " in reason(stage)
+    assert "but the code now does rpc versioned (version 2, arguments " in reason(stage)
+
+
+def test_divergence_in_a_child_names_the_childs_call(bodies: list[Body]) -> None:
+    words = ["one"]
+
+    async def child(ctx: Context) -> str:
+        return await ctx.run(note, words[-1])
+
+    async def parent(ctx: Context) -> list[str]:
+        async def holder(inner: Context) -> str:
+            said = await child(inner)
+            return said + await inner.promise(str)
+
+        return [await ctx.run(holder)]
+
+    bodies.append(parent)
+    stage = staged_with(bodies)
+    words.append("uno")
+    resolve(stage, "root:1.2")
+    assert reason(stage).startswith("'root:1.1' was recorded as run note (")
+    assert f" at {line_of(child, 1)}. Either" in reason(stage)
+
+
+# ---- what becomes of the task
+
+
+def diverging(bodies: list[Body], changed: Body) -> Stage:
+    bodies.append(original)
+    stage = staged_with(bodies)
+    bodies.append(changed)
+    resolve(stage, "root:2")
+    return stage
+
+
+def test_a_diverging_task_backs_off_is_halted_with_the_reason_and_never_loops(bodies: list[Body]) -> None:
+    stage = diverging(bodies, other_arguments)
+    task = stage.object("root").task
+    assert task is not None
+    assert task.state is TaskState.PENDING
+    assert stage.object("root").not_before > stage.clock.now_ms()
+    stage.play(until_ms=stage.clock.now_ms() + HOURS_MS)
+    halted = stage.object("root")
+    assert halted.task is not None
+    assert halted.task.state is TaskState.HALTED
+    assert halted.task.version <= 1 + stage.inside.server.rules.barren_max
+    assert "'root:1' was recorded as" in reason(stage)
+    assert stage.memory.next_due() == stage.root().timeout_at  # nothing but the deadline is left
+    assert stage.ran == ["root:1"]
+
+
+def test_continue_after_a_fix_resumes_the_task_and_it_finishes(bodies: list[Body]) -> None:
+    stage = diverging(bodies, other_arguments)
+    stage.play(until_ms=stage.clock.now_ms() + HOURS_MS)
+    bodies.append(original)
+    stage.outside.server.ask(TaskContinue(id="root"))
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+    assert stage.outcome() == ("value", ["one.", "word", "end."])
+    assert stage.ran == ["root:1", "root:3"]
+    assert not reason(stage)
+
+
+def test_a_fix_that_arrives_during_the_back_off_needs_no_operator(bodies: list[Body]) -> None:
+    stage = diverging(bodies, other_arguments)
+    bodies.append(original)
+    stage.play(until_ms=stage.clock.now_ms() + 60_000)
+    assert stage.outcome() == ("value", ["one.", "word", "end."])
+
+
+async def swallows(ctx: Context) -> str:
+    try:
+        await ctx.run(note, "uno")
+    except BaseException:  # noqa: BLE001 - the point of the test
+        ctx.log.info("swallowed")
+    return "went on"
+
+
+async def swallows_and_calls(ctx: Context) -> str:
+    try:
+        await ctx.run(note, "uno")
+    except BaseException:  # noqa: BLE001 - the point of the test
+        await ctx.run(note, "after")
+    return "went on"
+
+
+async def swallows_in_finally(ctx: Context) -> str:
+    try:
+        await ctx.run(note, "uno")
+    finally:
+        return "went on"  # noqa: B012 - the point of the test
+
+
+@pytest.mark.parametrize("changed", [swallows, swallows_and_calls, swallows_in_finally])
+def test_swallowing_the_interrupt_does_not_help(bodies: list[Body], changed: Body) -> None:
+    stage = diverging(bodies, changed)
+    assert stage.root().state is PromiseState.PENDING
+    assert "'root:1' was recorded as" in reason(stage)
+    assert sorted(stage.records()) == ["root", "root:1", "root:2"]
+    assert stage.ran == ["root:1"]
