@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import IntEnum
 from typing import Final
 
@@ -61,3 +62,8 @@ class Failure(Exception):  # noqa: N818 - it ends a command, it is not an error 
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+def command(*words: str) -> str:
+    """Return a command of ours as it can be pasted into a shell."""
+    return shlex.join(("resonate-faas", *words))

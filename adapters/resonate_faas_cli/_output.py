@@ -98,7 +98,7 @@ class Output:
         """Say something about the result, on stderr; nothing with ``--json``."""
         if not self.as_json:
             sys.stdout.flush()
-            _say(text)
+            _say(plain(text))
 
     def failure(self, failure: Failure) -> None:
         """Say why the command ends here, on stderr."""

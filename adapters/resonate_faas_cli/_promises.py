@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from resonate_faas_cli._exits import Exit
+from resonate_faas_cli._exits import Exit, command
 from resonate_faas_cli._output import Output
 from resonate_faas_cli._payloads import error_text, plain, short
 from resonate_faas_cli._tree import ICONS, PENDING
@@ -84,6 +84,8 @@ def _task(promise: Json) -> str:
     if not isinstance(task, dict) or is_settled(promise):
         return ""
     following = task.get("nextDispatchAt")
+    if task.get("state") == "halted":
+        return f"halted; once the reason is gone: {command('tasks', 'continue', str(promise['id']))}"
     when = f", next at {instant(following)}" if following is not None else ""
     return f"{task.get('state')}{when}"
 
@@ -101,6 +103,6 @@ def finish(promise: Json, out: Output) -> None:
     if out.as_json:
         out.document(promise)
     elif text:
-        out.note(f"{plain(str(promise['id']))} {plain(text)}")
+        out.note(f"{promise['id']} {text}")
     else:
         out.value(promise.get("value"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Annotated, Any, Final
 
 import typer
@@ -37,7 +38,7 @@ class Found:
     def note_more(self, out: Output) -> None:
         """Say how to get the rest."""
         if self.cursor is not None:
-            out.note(f"there are more: --cursor '{self.cursor}', or --all")
+            out.note(f"there are more: --cursor {quote(self.cursor)}, or --all")
 
 
 def page(api: Api, kind: str, filters: Mapping[str, Any], *, limit: int, cursor: str | None) -> Found:
@@ -75,7 +76,7 @@ def every_page(api: Api, kind: str, filters: Mapping[str, Any], *, cursor: str |
             return Found(records)
         cursor = found.cursor
         if len(records) >= RECORDS_MAX:
-            hint = f"Ask for a part of them, or go on from here with --cursor '{cursor}'"
+            hint = f"Ask for a part of them, or go on from here with --cursor {quote(cursor)}"
             raise Failure(Exit.REFUSED, f"There are more than {RECORDS_MAX:,} {kind}s", hint=hint)
 
 

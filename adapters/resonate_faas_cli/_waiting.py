@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from resonate_faas_cli._api import Api, Json
-from resonate_faas_cli._exits import Exit, Failure
+from resonate_faas_cli._exits import Exit, Failure, command
 from resonate_faas_cli._promises import is_settled
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ def wait(
             raise Failure(
                 Exit.TIMED_OUT,
                 f"{promise_id!r} is still pending",
-                hint=f"It goes on; wait again with: resonate-faas wait {promise_id}",
+                hint=f"It goes on; wait again with: {command('wait', promise_id)}",
             )
         if hold or promise is None:
             patience.pause(until)

@@ -111,6 +111,14 @@ def test_an_unreachable_server_is_told_with_the_cure(nowhere: Cli, args: list[st
 
 
 @pytest.mark.parametrize("args", ASKING, ids=" ".join)
+def test_every_command_tells_a_server_of_another_kind(stub: Stub, args: list[str]) -> None:
+    stub.answers(200, b"<html>hello</html>", "text/html")
+    ran = Cli(stub.url)(*args)
+    assert (ran.code, ran.out) == (5, ""), ran
+    assert "does not answer as a resonate-faas server does" in ran.err
+
+
+@pytest.mark.parametrize("args", [["get", "x"], ["invoke", "f"], ["tasks", "list"]], ids=" ".join)
 @pytest.mark.parametrize(
     ("status", "body", "content_type"),
     [
@@ -247,7 +255,7 @@ def test_too_many_pages_are_an_error_not_a_part(stub: Stub, monkeypatch: pytest.
     ran = Cli(stub.url)("tasks", "list", "--all")
     assert (ran.code, ran.out) == (4, "")
     assert "more than 3 tasks" in ran.err
-    assert "--cursor 't1'" in ran.err
+    assert "--cursor t1" in ran.err
 
 
 class Clock:

@@ -114,7 +114,7 @@ def test_pages_of_promises_lead_to_the_next(cli: Cli, family: list[str]) -> None
     rest = cli.ok(*search, "--cursor", first["cursor"], "--json").json
     assert [one["id"] for one in rest["promises"]] == family[4:]
     assert "cursor" not in rest
-    assert f"--cursor '{first['cursor']}'" in cli.ok(*search).err
+    assert f"--cursor {first['cursor']}, or --all" in cli.ok(*search).err
     whole = cli.ok(*search, "--all", "--json").json
     assert [one["id"] for one in whole["promises"]] == family
     assert "cursor" not in whole
@@ -158,7 +158,9 @@ def test_a_halted_task_is_listed_and_goes_on_when_continued(cli: Cli) -> None:
         one["id"] for one in cli.ok("tasks", "list", "--state", "halted", "--all", "--json").json["tasks"]
     ]
     assert re.search(rf"^{root} +halted +", cli.ok("tasks", "list", "--all").out, re.MULTILINE)
-    assert "  reason    halted by an operator" in cli.ok("get", root).out.splitlines()
+    lines = cli.ok("get", root).out.splitlines()
+    assert f"  task      halted; once the reason is gone: resonate-faas tasks continue {root}" in lines
+    assert "  reason    halted by an operator" in lines
     cli.ok("resolve", f"{root}:1", "yes")
     assert cli("wait", root, "--timeout", "200ms").code == 6
     assert cli.ok("tasks", "continue", root, "--json").json["id"] == root

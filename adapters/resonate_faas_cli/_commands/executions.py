@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from resonate_faas_cli._calls import Args, ExtraArgs, JsonArgs, Kwargs, call_of
+from resonate_faas_cli._exits import command
 from resonate_faas_cli._promises import finish, show
 from resonate_faas_cli._session import (
     DEFAULT_URL,
@@ -84,7 +85,7 @@ def invoke(
             asked.out.document(started)
         else:
             asked.out.lines([started_id])
-            asked.out.note(f"watch it with: resonate-faas tree {started_id} --follow")
+            asked.out.note(f"watch it with: {command('tree', started_id, '--follow')}")
 
 
 def get(promise_id: PromiseId, url: Url = DEFAULT_URL, token: Token = None, as_json: AsJson = False) -> None:

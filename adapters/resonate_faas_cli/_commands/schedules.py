@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from resonate_faas_cli._calls import Args, ExtraArgs, JsonArgs, Kwargs, call_of
-from resonate_faas_cli._exits import Exit, Failure
+from resonate_faas_cli._exits import Exit, Failure, command
 from resonate_faas_cli._payloads import invocation, payload
 from resonate_faas_cli._promises import instant
 from resonate_faas_cli._search import All, Cursor, Limit, search
@@ -93,7 +93,7 @@ def create(
         differing = [name for name, value in wanted.items() if schedule.get(name, "UTC") != value]
         if differing:
             message = f"schedule {schedule_id!r} exists with another {' and '.join(differing)}"
-            hint = f"Delete it first (resonate-faas schedules delete {schedule_id}), or choose another id"
+            hint = f"Delete it first ({command('schedules', 'delete', schedule_id)}), or choose another id"
             raise Failure(Exit.REFUSED, message, hint=hint, code="schedule-conflict")
         if as_json:
             asked.out.document(schedule)

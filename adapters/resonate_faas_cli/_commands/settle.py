@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from resonate_faas_cli._api import Json
-from resonate_faas_cli._exits import Exit, Failure
+from resonate_faas_cli._exits import Exit, Failure, command
 from resonate_faas_cli._promises import show
 from resonate_faas_cli._session import DEFAULT_URL, AsJson, Token, Url, examples, session
 from resonate_faas_cli._values import parse_json_or_text
@@ -80,7 +80,7 @@ def _settle(
             other = "" if state != _STATES[action] else ", with another value"
             message = f"{promise_id!r} was {state} already{other}; it stays so"
             raise Failure(
-                Exit.REFUSED, message, hint=f"See it with: resonate-faas get {promise_id}", code="settled"
+                Exit.REFUSED, message, hint=f"See it with: {command('get', promise_id)}", code="settled"
             )
         show(promise, asked.out)
 
