@@ -1,0 +1,119 @@
+"""Replay: CPU per recorded step, of the engine alone and of a whole activation on SQLite."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.bench.counted import workflows
+
+from bench.measure import Spent, least, spending
+from bench.recorded import ROOT_ID, Recorded, deployment, read_history, record_file, replay
+from bench.report import Figure
+from resonate_faas._worker import Ended
+from resonate_faas_local import SqliteStore
+
+TITLE: Final = "Replay, CPU per recorded step"
+STEPS: Final = (100, 1_000, 10_000)
+RUNS: Final = 7
+ENGINE_US_MAX: Final = 20.0
+WHOLE_US_MAX: Final = 35.0
+LINEAR_MAX: Final = 1.25
+"""How much dearer a step of the longest history may be than one of the middle one."""
+
+
+def run() -> list[Figure]:
+    """Return the figures; each is the least of several runs."""
+    engine: dict[int, float] = {}
+    history: dict[int, float] = {}
+    whole: dict[int, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for steps in STEPS:
+            path = Path(folder) / f"{steps}.db"
+            record_file(path, steps)
+            recorded, history[steps] = _read(path, steps)
+            engine[steps] = _engine(recorded, steps)
+            whole[steps] = _whole(path, steps)
+    _, middle, longest = STEPS
+    return [
+        *(
+            Figure(name=f"engine, {steps:,} steps", value=engine[steps], unit="us", budget=ENGINE_US_MAX)
+            for steps in STEPS
+        ),
+        Figure(
+            name=f"engine, {longest:,} against {middle:,}",
+            value=engine[longest] / engine[middle],
+            unit="x",
+            budget=LINEAR_MAX,
+            note="linear: 1",
+        ),
+        *(
+            Figure(
+                name=f"history read and decoded, {steps:,} steps",
+                value=history[steps],
+                unit="us",
+                note="SQLite",
+            )
+            for steps in STEPS
+        ),
+        *(
+            Figure(
+                name=f"whole activation, {steps:,} steps",
+                value=whole[steps],
+                unit="us",
+                budget=WHOLE_US_MAX if steps >= middle else None,
+                note="SQLite" if steps >= middle else "SQLite; its fixed part shows",
+            )
+            for steps in STEPS
+        ),
+    ]
+
+
+def _read(path: Path, steps: int) -> tuple[Recorded, float]:
+    store = SqliteStore(path, synchronous="NORMAL")
+    recorded = read_history(store)
+
+    def once() -> Spent:
+        with spending() as spent:
+            read_history(store)
+        return spent
+
+    spent = least(RUNS, once)
+    store.close()
+    return recorded, _micros(spent, steps)
+
+
+def _engine(recorded: Recorded, steps: int) -> float:
+    resonate = workflows()
+
+    def once() -> Spent:
+        with spending(collects=False) as spent:
+            execution = replay(resonate, recorded, steps)
+        execution.close()
+        return spent
+
+    return _micros(least(RUNS, once), steps)
+
+
+def _whole(path: Path, steps: int) -> float:
+    """Acquire, read, decode, replay, fulfil: one activation of the worker, on a fresh copy each time."""
+    copy = path.with_name("copy.db")
+
+    def once() -> Spent:
+        shutil.copy(path, copy)
+        store = SqliteStore(copy, synchronous="NORMAL")
+        deployed = deployment(store)
+        with spending() as spent:
+            ended = deployed.node.worker.activate(ROOT_ID)
+        store.close()
+        if ended is not Ended.DONE:
+            raise RuntimeError(f"the replay is to end the execution, it ended as {ended}")
+        return spent
+
+    return _micros(least(RUNS, once), steps)
+
+
+def _micros(spent: Spent, steps: int) -> float:
+    return spent.cpu_s / steps * 1_000_000
