@@ -86,7 +86,7 @@ class MemoryDeployment:
         self.node = Node(
             resonate,
             self.store,
-            queue or self.queue,
+            queue if queue is not None else self.queue,
             clock=self.clock,
             target=TARGET,
             server=ServerSettings(rules=rules),
