@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +27,9 @@ def run() -> list[Figure]:
     """Return the figures; rates are elapsed time, so a ratio to the bare file's own rate stands next to them."""
     figures: list[Figure] = []
     for level in LEVELS:
-        bare = _best(lambda path, level=level: _bare(path, level))
-        one = _best(lambda path, level=level: _steps(path, level, executions=1))
-        many = _best(lambda path, level=level: _steps(path, level, executions=PARALLEL))
+        bare = _best(partial(_bare, level=level))
+        one = _best(partial(_steps, level=level, executions=1))
+        many = _best(partial(_steps, level=level, executions=PARALLEL))
         figures += [
             Figure(
                 name=f"{level}, bare transactions",
@@ -54,7 +55,7 @@ def _best(measured: Callable[[Path], Spent]) -> Spent:
     return min(runs, key=lambda spent: spent.elapsed_s)
 
 
-def _bare(path: Path, level: Synchronous) -> Spent:
+def _bare(path: Path, *, level: Synchronous) -> Spent:
     """Time as many transactions of one small row as there are steps, in SQLite alone with the same settings."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -69,7 +70,7 @@ def _bare(path: Path, level: Synchronous) -> Spent:
     return spent
 
 
-def _steps(path: Path, level: Synchronous, *, executions: int) -> Spent:
+def _steps(path: Path, *, level: Synchronous, executions: int) -> Spent:
     store = SqliteStore(path, synchronous=level)
     node, queue = real_node(store)
     for number in range(executions):
