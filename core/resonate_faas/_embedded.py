@@ -77,7 +77,21 @@ class EmbeddedSession:
         self._extended_mono_ms, self._is_held = started, True
         if not is_idle or claimed[-1] is not found.object:
             pages = list(self._server.store.history(self._id))  # others recorded since the first read
-        return Lease(root=root, history=dict(self._learn(pages, root.birth)))
+        history = dict(self._learn(pages, root.birth))
+        self._materialise(history, root.at)
+        return Lease(root=root, history=history)
+
+    def _materialise(self, history: dict[str, Promise], now_ms: int) -> None:
+        """Store what deadlines have decided before it is replayed: a timer whose poke was lost must win its race."""
+        ended = [
+            promise_id
+            for promise_id, promise in history.items()
+            if promise.state is PromiseState.PENDING and promise.timeout_at <= now_ms
+        ]
+        for start in range(0, len(ended), COMMIT_ITEMS_MAX):
+            for promise_id, promise in self.observe(ended[start : start + COMMIT_ITEMS_MAX]).items():
+                history[promise_id] = promise
+                self._known.pop(promise_id, None)
 
     def _learn(self, pages: Sequence[Sequence[Versioned]], birth: str) -> Iterator[tuple[str, Promise]]:
         """Yield the records of this execution; what an earlier one of the same id left is not seen."""

@@ -196,7 +196,11 @@ class _Activation:
 
     def run(self) -> Ended:
         """Acquire, drive, and turn every way to end into one of :class:`Ended`."""
-        lease = self.session.acquire()
+        try:
+            lease = self.session.acquire()
+        except BaseException as error:
+            self._release_quietly(f"{type(error).__name__}: {error}")
+            raise
         if lease is None:
             return Ended.NOTHING
         self.version = lease.root.task.version if lease.root.task is not None else 0

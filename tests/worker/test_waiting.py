@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.worker.kit import DAY_MS, LEASE_MS, Gate, World, activate, executes, garbage, pokes, start
 
-from resonate_faas import Constant, Context, Resonate
+from resonate_faas import Constant, Context, Resonate, StoreUnavailableError
 from resonate_faas._engine.steps import Launch
 from resonate_faas._machine.objects import Execute, Poke, PromiseState, TaskState
 from resonate_faas._machine.requests import TaskHalt
@@ -228,3 +228,46 @@ def test_pokes_for_unknown_and_untargeted_promises_are_harmless(skipping: World)
     node.server.ask(garbage("other"))
     for key in ("nobody", "\x1fschedule:nobody"):
         assert node.deliver(Poke(id=key, not_before=0)) is Ended.NOTHING
+
+
+def test_of_two_timers_that_both_ran_out_the_earlier_one_wins_though_its_poke_was_lost(
+    skipping: World,
+) -> None:
+    """Without: a replay would see only the later one settled, and record the wrong winner."""
+    resonate = Resonate()
+
+    @resonate.register
+    async def flow(ctx: Context) -> int:
+        race = ctx.race(ctx.sleep(10), ctx.sleep(20))
+        await race
+        return race.winner
+
+    node = quiet(skipping, resonate)
+    start(node, "flow")
+    assert node.worker.activate("root") is Ended.SUSPENDED
+    skipping.take()
+    skipping.clock.advance(20_000)
+    node.server.advance("root:2")
+    assert skipping.get("root:1").promise.state is PromiseState.PENDING, "nobody has looked at it yet"
+    assert node.worker.activate("root") is Ended.DONE
+    assert node.client.result(skipping.get().promise) == 0
+    assert skipping.get("root:1").promise.settled_at == EPOCH_MS + 10_000
+
+
+def test_a_claim_whose_history_can_not_be_read_gives_the_task_back(skipping: World) -> None:
+    """Without: the task would stay held, by nobody, for the length of the lease."""
+    node = quiet(skipping, sleeper(1.0))
+    start(node, "flow")
+    other = node.worker.open_session("root", "crashed")
+    assert other.acquire() is not None
+    skipping.clock.advance(LEASE_MS)
+
+    def fail() -> None:
+        skipping.store.on_history = lambda: None
+        raise StoreUnavailableError("read the history", "as the test wants it")
+
+    skipping.store.on_history = fail
+    with pytest.raises(StoreUnavailableError):
+        node.worker.activate("root")
+    assert skipping.task().state is TaskState.PENDING
+    assert node.worker.activate("root") is Ended.DONE
