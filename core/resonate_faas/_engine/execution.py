@@ -341,6 +341,10 @@ class Execution:
         self.current = current
         for child in list(frame.children.values()):
             self.cancel(child)
+        for promise_id in self.history.pending_below(frame.id):
+            if promise_id not in self._calls:  # an earlier activation started it, this one did not get as far
+                self.history.pending.discard(promise_id)
+                self.emit(PromiseSettle(id=promise_id, state=PromiseState.CANCELED))
 
     def cancel(self, call: RecordFuture[Any]) -> None:
         """Settle a pending call as cancelled in this round's commit."""
@@ -564,6 +568,7 @@ class Execution:
 
     def _settled(self, call: Call[Any], promise: Promise) -> None:
         del self._calls[call.id]
+        self.history.pending.discard(call.id)
         if call.frame is not None:
             call.frame.children.pop(call.id, None)
         self._retrying.pop(call.id, None)

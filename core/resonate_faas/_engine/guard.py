@@ -86,9 +86,9 @@ def guarded() -> Iterator[Guard]:
     task_before = _swap_task(tasks, loop, _GuardTask(guard))
     try:
         yield guard
-    except BaseExceptionGroup as group:
-        if guard.refused is not None:  # a task group of asyncio wraps the refusal
-            raise guard.refused from group
+    except (BaseExceptionGroup, ForeignAwaitError) as error:
+        if guard.refused is not None and guard.refused.line and error is not guard.refused:
+            raise guard.refused from error  # a task group wrapped it, or a clean-up was refused after it
         raise
     finally:
         _swap_task(tasks, loop, task_before)

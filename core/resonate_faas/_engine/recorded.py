@@ -8,8 +8,10 @@ from typing import Any
 from resonate_faas._engine.calls import described, marks_of
 from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.frames import Frame
+from resonate_faas._engine.ids import child_prefix
 from resonate_faas._errors import NonDeterminismError
-from resonate_faas._machine.objects import PARENT, SCOPE, Promise, Value
+from resonate_faas._machine.ids import sort_key
+from resonate_faas._machine.objects import PARENT, SCOPE, Promise, PromiseState, Value
 from resonate_faas._machine.requests import Record
 
 
@@ -21,6 +23,7 @@ class History:
         codec: reads their params.
 
     Attributes:
+        pending: ids of those not settled when last seen.
         horizon: the instant of the last event that an earlier activation recorded itself, epoch milliseconds.
     """
 
@@ -28,6 +31,7 @@ class History:
         self._records = records
         self._codec = codec
         self._children = _children(records)
+        self.pending = {one.id for one in records.values() if one.state is PromiseState.PENDING}
         self.horizon = _horizon(records)
         self.get = records.get
 
@@ -36,6 +40,11 @@ class History:
 
     def __contains__(self, promise_id: str) -> bool:
         return promise_id in self._records
+
+    def pending_below(self, promise_id: str) -> list[str]:
+        """Return the promises that a workflow and its local children have left pending, in call order."""
+        prefix = child_prefix(promise_id)
+        return sorted((one for one in self.pending if one.startswith(prefix)), key=sort_key)
 
     def check(self, recorded: Promise, param: Value, line: Callable[[], str]) -> NonDeterminismError | None:
         """Compare a call with the record at its id; None: it is the same function, kind and digest."""
