@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event, Thread
 from typing import Any
@@ -144,7 +144,11 @@ class Threads:
                 self.clock.await_waiters(1)
                 self.clock.advance(step_ms)
 
-        thread = Thread(target=move, daemon=True)
+        return self.beside(move)
+
+    def beside(self, act: Callable[[], None]) -> Thread:
+        """Run something in a thread of its own."""
+        thread = Thread(target=act, daemon=True)
         thread.start()
         return thread
 
