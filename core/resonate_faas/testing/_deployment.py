@@ -144,7 +144,7 @@ class MemoryDeployment:
         return self.result(id)
 
     def result(self, promise_id: str = "root") -> Any:
-        """Return the value of a settled promise, or raise its error.
+        """Return the value of a settled promise, or raise its error; a note says why its task was halted before.
 
         Raises:
             AssertionError: unknown or pending.
@@ -152,4 +152,9 @@ class MemoryDeployment:
         found = self.client.get(promise_id)
         if found is None or found.promise.state is PromiseState.PENDING:
             raise AssertionError(f"{promise_id!r} is {'unknown' if found is None else 'pending'}")
-        return self.client.result(found.promise)
+        try:
+            return self.client.result(found.promise)
+        except Exception as error:
+            if found.reason is not None:
+                error.add_note(found.reason)
+            raise
