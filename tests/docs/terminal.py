@@ -16,10 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from resonate_faas_cli._session import DEFAULT_URL
+
 PATIENCE_S: Final = 60.0
 """Never reached by a page that is right."""
 
-DEFAULT_PLACE: Final = "127.0.0.1:8080"
+DEFAULT_PLACE: Final = DEFAULT_URL.removeprefix("http://")
 _END: Final = "----end-of-command"
 
 
@@ -91,7 +93,7 @@ class Terminal:
             if mark:
                 lines.append(head)
                 assert code.strip() == "0", f"{command!r} ended with {code.strip()}:\n{''.join(lines)}"
-                return "".join(lines)
+                return "".join(lines).replace(self._place, DEFAULT_PLACE)
             lines.append(line)
         raise AssertionError(f"bash is gone after {command!r}:\n{''.join(lines)}")
 
@@ -144,8 +146,15 @@ class Terminal:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """True if the output is what the page says; ``...`` stands for anything, spaces at line ends do not count."""
-    wanted = "\n".join(line.rstrip() for line in expected.strip().splitlines())
-    found = "\n".join(line.rstrip() for line in printed.strip().splitlines())
-    pattern = ".*".join(re.escape(part) for part in wanted.split("..."))
+    """True if the output is what the page says; spaces at line ends do not count.
+
+    ``...`` stands for anything, and on a line of its own for any number of lines, none included.
+    """
+    pattern = "".join(
+        r"(?:[^\n]*\n)*"
+        if line.strip() == "..."
+        else ".*".join(map(re.escape, line.rstrip().split("..."))) + "\n"
+        for line in expected.strip().splitlines()
+    )
+    found = "".join(f"{line.rstrip()}\n" for line in printed.strip().splitlines())
     return re.fullmatch(pattern, found, re.DOTALL) is not None
