@@ -57,9 +57,12 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((HOST if host == "localhost" else host, port))
         listening.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listening.close()
-        raise
+        raise OSError(
+            error.errno,
+            f"port {port} is taken; choose another with --port, or 0 for a free one ({error.strerror})",
+        ) from error
     return listening
 
 

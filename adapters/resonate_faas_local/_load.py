@@ -60,6 +60,8 @@ def _split(target: str) -> tuple[str, str | None]:
 
 
 def _imported(target: str, place: str) -> ModuleType:
+    if not place:
+        raise AppLoadError(target, "give a file such as workflows.py, or a module")
     is_file = place.endswith(".py") or "/" in place or Path(place).is_file()
     if is_file:
         path = Path(place).resolve()
