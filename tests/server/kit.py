@@ -47,7 +47,7 @@ def refuse(message: Message) -> None:
 def server(world: World, queue: Queue | None = None, *, settings: ServerSettings | None = None) -> Server:
     """Return a server over the world's store."""
     chosen = settings or ServerSettings(rules=world.rules)
-    return Server(world.store, queue or world.queue, clock=world.clock, settings=chosen)
+    return Server(world.store, world.queue if queue is None else queue, clock=world.clock, settings=chosen)
 
 
 def task(promise_id: str, *, timeout_at: int = FAR_MS) -> PromiseCreate:
@@ -75,6 +75,11 @@ def suspended(owner: Server, task_id: str, awaited: str) -> None:
     assert owner.ask(task(task_id)).reply.ok
     assert owner.ask(TaskAcquire(id=task_id, version=0, pid="p", ttl=60_000)).reply.ok
     assert owner.ask(TaskSuspend(id=task_id, version=1, awaited=(awaited,))).reply.ok
+
+
+def drop(world: World) -> None:
+    """Lose every message, whenever it is due."""
+    world.queue.pop_due(FAR_MS)
 
 
 def run_due(world: World, owner: Server) -> list[Message]:

@@ -163,7 +163,7 @@ class World:
         self.rules = rules
         self.store = WatchedStore(store if store is not None else MemoryStore(rules=rules))
         self.queue = MemoryQueue(self.clock, delay_max_ms=30 * DAY_MS)
-        self._queue = queue or self.queue
+        self._queue = self.queue if queue is None else queue
         self.nodes: list[Node] = []
         self.ended: list[Ended] = []
 
