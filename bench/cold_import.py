@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Final
 
 from bench.measure import children_cpu_ms, run_child
@@ -61,7 +62,9 @@ def run() -> list[Figure]:
 
 def _slowest(code: str) -> list[Figure]:
     """Return the modules that take longest by themselves, as the interpreter reports it; that slows it a little."""
-    report = run_child(code, "-X", "importtime").stderr
+    with tempfile.TemporaryDirectory() as bytecode:
+        run_child(code, bytecode=bytecode)
+        report = run_child(code, "-X", "importtime", bytecode=bytecode).stderr
     times: dict[str, float] = {}
     for line in report.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
