@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,12 +85,11 @@ def reporting(*, as_json: bool = False) -> Iterator[Output]:
     out = Output(as_json=as_json)
     try:
         yield out
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a reader that went away can be told from an error
     except Failure as failure:
         out.failure(failure)
         raise typer.Exit(int(failure.exit_code)) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
         raise typer.Exit(BROKEN_PIPE) from None
     if out.exit_code is not Exit.OK:
         raise typer.Exit(int(out.exit_code))

@@ -231,6 +231,29 @@ def test_a_command_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     del cli
 
 
+BUG = """
+import sys
+from resonate_faas_cli import _app
+from resonate_faas_cli._commands import tasks
+def fetch(*_, **__):
+    secret = "hunter2"
+    raise KeyError("a bug")
+tasks.search = fetch
+sys.argv[1:] = ["tasks", "list"]
+_app.main()
+"""
+
+
+def test_a_bug_shows_pythons_own_traceback_and_no_values() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", BUG], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("Traceback (most recent call last):")
+    assert ran.stderr.endswith("KeyError: 'a bug'\n")
+    assert "hunter2" not in ran.stderr
+
+
 # ---- terminals and pipes, with the server of conftest
 
 
@@ -314,8 +337,11 @@ def test_a_terminal_without_the_signs_gets_substitutes(live: Cli) -> None:
     assert (ran.code, json.loads(ran.out)) == (0, ["ü"])
 
 
-def test_a_reader_that_goes_away_is_no_traceback(live: Cli) -> None:
-    process = live.process("promises", "list", "--all", "--json")
+@pytest.mark.parametrize("size", [1, 50_000])
+def test_a_reader_that_goes_away_is_no_traceback(live: Cli, size: int) -> None:
+    root = fresh("pipe")
+    live.ok("invoke", "echo", "x" * size, "--id", root, "--wait")
+    process = live.process("wait", root)
     assert process.stdout is not None
     process.stdout.close()
     assert process.wait(BOUND_S) == 141

@@ -49,6 +49,17 @@ def test_the_tree_of_a_call_within_an_execution(cli: Cli) -> None:
     assert untimed(cli.ok("tree", f"{root}:2r").out) == expected
 
 
+def test_the_tree_of_a_root_without_an_origin(cli: Cli) -> None:
+    """As the official command line makes one (protocol section 10): found by its id, not by the search."""
+    root = fresh("foreign")
+    tags = {"resonate:target": "local://default", "resonate:scope": "global"}
+    create = {"id": root, "timeoutAt": 0, "tags": tags}
+    head = {"corrId": "1", "version": "2026-04-01"}
+    made = {"kind": "promise.create", "head": head, "data": create}
+    assert httpx.post(cli.url, json=made, trust_env=False).status_code == 200
+    assert cli.ok("tree", root).out == f"{root} 🔴 (rpc) 0ms timed out\n"
+
+
 def test_the_tree_as_json(cli: Cli) -> None:
     root = order_of(cli)
     found = cli.ok("tree", root, "--json").json
