@@ -79,7 +79,9 @@ class EmbeddedSession:
             pages = list(self._server.store.history(self._id))  # others recorded since the first read
         history = dict(self._learn(pages, root.birth))
         self._materialise(history, root.at)
-        return Lease(root=root, history=history)
+        before = claimed[-1]
+        resumes = before.task.resumes if isinstance(before, PromiseObject) and before.task is not None else ()
+        return Lease(root=root, history=history, woken_by=resumes)
 
     def _materialise(self, history: dict[str, Promise], now_ms: int) -> None:
         """Store what deadlines have decided before it is replayed: a timer whose poke was lost must win its race."""

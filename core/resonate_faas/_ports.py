@@ -174,10 +174,12 @@ class Lease:
     Attributes:
         root: the task and its promise, as acquired.
         history: the records of the activation by id, in call order, the root left out.
+        woken_by: the promises whose settlement resumed the task; empty if nothing did, or it is not known.
     """
 
     root: PromiseObject
     history: Mapping[str, Promise]
+    woken_by: tuple[str, ...] = ()
 
 
 class Session(Protocol):

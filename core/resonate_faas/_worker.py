@@ -246,6 +246,7 @@ class _Activation:
             args,
             kwargs,
             history=lease.history,
+            woken_by=lease.woken_by,
             registry=worker.registry,
             codec=worker.codec,
             settings=worker.engine,

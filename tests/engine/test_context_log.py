@@ -144,9 +144,6 @@ def test_every_level_carries_its_fields_and_the_promise(caplog: pytest.LogCaptur
     assert {vars(record)["promise_id"] for record in records} == {"root"}
 
 
-@pytest.mark.xfail(
-    reason="an activation is not told which settlements woke it: lines after the others come again"
-)
 def test_lines_between_waits_for_calls_made_earlier_come_once(caplog: pytest.LogCaptureFixture) -> None:
     resonate = Resonate()
 

@@ -89,6 +89,7 @@ class Execution:
         args: its arguments, as declared types.
         kwargs: its keyword arguments.
         history: the records of this activation by id, the root left out.
+        woken_by: the promises whose settlement resumed the task, where that is known.
         registry: functions by name.
         codec: of payloads.
         settings: the deployment's.
@@ -103,6 +104,7 @@ class Execution:
         kwargs: Mapping[str, Any],
         *,
         history: Mapping[str, Promise],
+        woken_by: Sequence[str] = (),
         registry: Registry,
         codec: Codec,
         settings: EngineSettings,
@@ -110,6 +112,7 @@ class Execution:
         self.root = root
         self.birth = birth
         self.history = History(history, codec)
+        self._news_from_ms = self.history.news_from(woken_by)
         self.registry = registry
         self.codec = codec
         self.settings = settings
@@ -308,7 +311,7 @@ class Execution:
         What is held by then was said when an earlier activation came to wait for this settlement.
         """
         frame = self.current
-        if frame is not None and not frame.live and (promise.settled_at or 0) > self.history.horizon:
+        if frame is not None and not frame.live and (promise.settled_at or 0) >= self._news_from_ms:
             frame.held.clear()
             frame.live = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from resonate_faas._engine.calls import described, marks_of
@@ -24,7 +24,6 @@ class History:
 
     Attributes:
         pending: ids of those not settled when last seen.
-        horizon: the instant of the last event that an earlier activation recorded itself, epoch milliseconds.
     """
 
     def __init__(self, records: Mapping[str, Promise], codec: Codec) -> None:
@@ -32,11 +31,21 @@ class History:
         self._codec = codec
         self._children = _children(records)
         self.pending = {one.id for one in records.values() if one.state is PromiseState.PENDING}
-        self.horizon = _horizon(records)
         self.get = records.get
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def news_from(self, woken_by: Sequence[str]) -> int:
+        """Return the instant from which on settlements were not delivered to an earlier activation, epoch ms.
+
+        The last activation had ended when the first of its awaited promises settled. If it is not known what woke
+        the task, only what happened after the last event that an activation recorded itself is surely news.
+        """
+        woken = [
+            found.settled_at for key in woken_by if (found := self.get(key)) and found.settled_at is not None
+        ]
+        return min(woken) if woken else _horizon(self._records) + 1
 
     def __contains__(self, promise_id: str) -> bool:
         return promise_id in self._records
