@@ -31,9 +31,11 @@ def expire(server: Server, root: PromiseObject, now_ms: int) -> bool:
     instant = due(root, rules)
     if instant is None or instant > now_ms or not _is_done(root):
         return False
-    members = [member.id for member in _tree(server, root.id)]
-    if any(not _is_done(member) for member in _tree(server, root.id)):
-        return False
+    members: list[str] = []
+    for member in _tree(server, root.id):
+        if not _is_done(member):
+            return False
+        members.append(member.id)
     leaves_first = sorted((member for member in members if member != root.id), key=_depth, reverse=True)
     for start in range(0, len(leaves_first), CHUNK):
         _delete(server, leaves_first[start : start + CHUNK])

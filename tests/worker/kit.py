@@ -211,15 +211,16 @@ class World:
         self, node: Node, *, until_ms: int | None = None, sweep: bool = False, limit_ms: int | None = None
     ) -> None:
         """Deliver, letting time pass to each message's instant (with ``sweep``: from minute to minute), until rest."""
+        next_sweep = 0
         for _ in range(20_000):
             if self.deliver(node, limit_ms=limit_ms):
                 continue
-            if sweep:
+            if sweep and self.clock.now_ms() >= next_sweep:
                 node.server.sweep()
+                next_sweep = self.clock.now_ms() + 60_000
             instant = self.queue.next_instant()
             if sweep and self.store.next_due() is not None:
-                soon = self.clock.now_ms() + 60_000
-                instant = soon if instant is None else min(instant, soon)
+                instant = next_sweep if instant is None else min(instant, next_sweep)
             if instant is None or (until_ms is not None and instant > until_ms):
                 if until_ms is not None:
                     self.clock.advance_to(until_ms)
