@@ -27,9 +27,11 @@ def run() -> list[Figure]:
     """Return the figures; rates are elapsed time, so a ratio to the bare file's own rate stands next to them."""
     figures: list[Figure] = []
     for level in LEVELS:
-        bare = _best(partial(_bare, level=level))
-        one = _best(partial(_steps, level=level, executions=1))
-        many = _best(partial(_steps, level=level, executions=PARALLEL))
+        bare, one, many = _fastest(
+            partial(_bare, level=level),
+            partial(_steps, level=level, executions=1),
+            partial(_steps, level=level, executions=PARALLEL),
+        )
         figures += [
             Figure(
                 name=f"{level}, bare transactions",
@@ -46,13 +48,14 @@ def run() -> list[Figure]:
     return figures
 
 
-def _best(measured: Callable[[Path], Spent]) -> Spent:
-    """Return the fastest run, each on a file of its own."""
-    runs = []
+def _fastest(*cases: Callable[[Path], Spent]) -> list[Spent]:
+    """Return the fastest run of each case, each on a file of its own; they take turns, for disks have busy minutes."""
+    runs: list[list[Spent]] = [[] for _ in cases]
     for _ in range(RUNS):
-        with tempfile.TemporaryDirectory() as folder:
-            runs.append(measured(Path(folder) / "bench.db"))
-    return min(runs, key=lambda spent: spent.elapsed_s)
+        for case, spent in zip(cases, runs, strict=True):
+            with tempfile.TemporaryDirectory() as folder:
+                spent.append(case(Path(folder) / "bench.db"))
+    return [min(spent, key=lambda one: one.elapsed_s) for spent in runs]
 
 
 def _bare(path: Path, *, level: Synchronous) -> Spent:
