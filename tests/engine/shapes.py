@@ -28,23 +28,29 @@ Order = list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A workflow, the names of its events, and its result for each order of them."""
+    """A workflow, the names of its events, and its result for each order of them.
+
+    ``together``: what it may also come to where several events happen before the workflow hears of the first.
+    """
 
     function: str
     names: tuple[str, ...]
     expected: Callable[[Order], Any]
+    together: tuple[Any, ...] = ()
 
 
 resonate = Resonate()
 SHAPES: list[Shape] = []
 
 
-def shape(*names: str, gives: Callable[[Order], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def shape(
+    *names: str, gives: Callable[[Order], Any], together: tuple[Any, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a workflow as a shape."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         resonate.register(function)
-        SHAPES.append(Shape(function=function.__name__, names=names, expected=gives))
+        SHAPES.append(Shape(function=function.__name__, names=names, expected=gives, together=together))
         return function
 
     return add
@@ -109,7 +115,7 @@ async def race_of_kinds(ctx: Context, order: Order) -> list[Any]:
     return [race.winner, word, await ctx.run(note, f"won {race.winner}")]
 
 
-@shape("a", gives=lambda _: ["quick.", 1, "slow."])
+@shape("a", gives=lambda _: ["quick.", 1, "slow."], together=(["a!", 0, "slow."],))
 async def race_with_a_step(ctx: Context, _order: Order) -> list[Any]:
     race = ctx.race(named(ctx, "a"), ctx.run(note, "quick"))
     return [await race, race.winner, await ctx.run(note, "slow")]
@@ -166,6 +172,7 @@ async def retries(ctx: Context, _order: Order) -> list[Any]:
     "a",
     "b",
     gives=lambda order: ["a!", "a!", "canceled b"] if order[0] == "a" else ["b!", "canceled a", "b!"],
+    together=(["a!", "a!", "b!"], ["b!", "a!", "b!"]),
 )
 async def losers_observed(ctx: Context, _order: Order) -> list[str]:
     members = {name: named(ctx, name) for name in ("a", "b")}

@@ -15,9 +15,9 @@ from resonate_faas._engine.invocation import invoked
 from resonate_faas._machine.objects import Execute, Message, Object, Promise, PromiseObject, PromiseState
 from resonate_faas._node import Node
 from resonate_faas._optimistic import Stored
-from resonate_faas._ports import Versioned
+from resonate_faas._ports import Store, Versioned
 from resonate_faas._worker import WorkerSettings
-from resonate_faas.testing import MemoryStore, PrimitiveStore, WrappedStore
+from resonate_faas.testing import MemoryQueue, MemoryStore, PrimitiveStore, WrappedStore
 from resonate_faas.testing._deployment import TARGET, InlineRunner, MemoryDeployment
 
 SLOT_S: Final = 600
@@ -88,9 +88,9 @@ class Stage:
         reruns: ids of steps that ran although their outcome was on record.
     """
 
-    def __init__(self, resonate: Resonate) -> None:
+    def __init__(self, resonate: Resonate, *, store_type: type[CutStore] = CutStore) -> None:
         self.memory = MemoryStore(pause=lambda _: None)
-        self.store = CutStore(self.memory)
+        self.store = store_type(self.memory)
         self.inside = MemoryDeployment(resonate, store=self.store)
         self.clock, self.queue = self.inside.clock, self.inside.queue
         self.outside = self.beside(resonate)
@@ -100,12 +100,14 @@ class Stage:
         self.at_rest: Callable[[], None] = lambda: None
         resonate.set_dependency("stage", self)
 
-    def beside(self, resonate: Resonate) -> Node:
+    def beside(
+        self, resonate: Resonate, store: Store | None = None, queue: MemoryQueue | None = None
+    ) -> Node:
         """Return another process over the same store and queue; its code may differ."""
         return Node(
             resonate,
-            self.memory,
-            self.queue,
+            self.memory if store is None else store,
+            self.queue if queue is None else queue,
             clock=self.clock,
             target=TARGET,
             worker=WorkerSettings(heartbeats=False),
