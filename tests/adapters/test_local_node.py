@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from tests.adapters.dev_server import until
 
 from resonate_faas import Context, Resonate, StoreUnavailableError
 from resonate_faas._client import Invocation
+from resonate_faas._clock import SystemClock
+from resonate_faas._engine.invocation import invocation
 from resonate_faas._machine.objects import PromiseState, TaskState
+from resonate_faas._machine.requests import ScheduleCreate, ScheduleGet
 from resonate_faas_local import LocalNode
 from resonate_faas_local._local_node import address_of
 
@@ -187,6 +191,62 @@ def test_a_target_outside_this_machine_is_refused_unless_allowed(business: Busin
         assert node.server.settings.permits("http://localhost:8080/x")
         assert not node.server.settings.permits("http://localhost:8081/x")
         assert not node.server.settings.permits("poll://any@default")
+
+
+class NearlyFull(SystemClock):
+    """Runs as real time does, but from two seconds before a full hour (2024-06-01 07:00 UTC, 09:00 in Zurich)."""
+
+    FULL_MS = 1_717_225_200_000
+
+    def __init__(self) -> None:
+        self._ahead_ms = self.FULL_MS - 2_000 - super().now_ms()
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ahead_ms
+
+
+def test_a_schedule_fires_in_its_zone_and_moves_on(business: Business, path: Path) -> None:
+    clock = NearlyFull()
+    param = invocation("count", ["s", 1], {}, version=1, codec=business.resonate.codec)
+    schedule = ScheduleCreate(
+        id="daily",
+        cron="0 9 * * *",
+        zone="Europe/Zurich",
+        promise_id="{{.id}}-{{.timestamp}}",
+        promise_timeout=3_600_000,
+        promise_param=param,
+        promise_tags={"resonate:target": "local://default"},
+        next_run_at=0,
+    )
+    fired = f"daily-{clock.FULL_MS}"
+    with LocalNode(business.resonate, path, clock=clock) as node:
+        node.server.create_schedule(schedule)
+        until(lambda: node.client.get(fired))
+        assert clock.FULL_MS <= clock.now_ms() < clock.FULL_MS + 1_500
+        ended = node.client.wait(fired, WAIT_MS)
+        assert ended is not None
+        assert node.client.result(ended.promise) == 1
+        moved = node.server.ask(ScheduleGet(id="daily")).reply.schedule
+        assert moved is not None
+        assert (moved.last_run_at, moved.next_run_at) == (clock.FULL_MS, clock.FULL_MS + 86_400_000)
+
+
+def test_a_schedule_missed_while_nothing_ran_fires_at_the_next_start(business: Business, path: Path) -> None:
+    clock = NearlyFull()
+    schedule = ScheduleCreate(
+        id="hourly",
+        cron="0 * * * *",
+        promise_id="{{.id}}-{{.timestamp}}",
+        promise_timeout=10**12,
+        promise_tags={"resonate:target": "local://default"},
+        next_run_at=0,
+    )
+    node = LocalNode(business.resonate, path, clock=clock)
+    node.server.create_schedule(schedule, now_ms=clock.FULL_MS - 3 * 3_600_000)
+    node.close()
+    with LocalNode(business.resonate, path, clock=clock) as node:
+        for hours in (2, 1):
+            until(partial(node.client.get, f"hourly-{clock.FULL_MS - hours * 3_600_000}"))
 
 
 def test_a_sweep_that_fails_is_logged_and_repeated(
