@@ -109,6 +109,15 @@ class TestOneServer:
         url = server.invoke("count", "slashed", 1, id="a/b?c%2F").json()["url"]
         assert httpx.get(url, params={"wait": 20}).json()["id"] == "a/b?c%2F"
 
+    def test_an_answer_does_not_wait_for_the_networks_acknowledgement(self, server: DevServer) -> None:
+        server.http.get("/health")
+        times = []
+        for _ in range(20):
+            before = time.monotonic()
+            server.http.get("/health")
+            times.append(time.monotonic() - before)
+        assert min(times) < 0.03  # Nagle's algorithm would make every single one 40 ms
+
     def test_head_has_no_body(self, server: DevServer) -> None:
         answer = httpx.head(f"{server.url}/health")
         assert (answer.status_code, answer.content) == (200, b"")
