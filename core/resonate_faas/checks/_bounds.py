@@ -81,6 +81,8 @@ class Bounds:
                     taken |= {name} if name == base else set()
                 case ast.Assign(targets=[ast.Tuple() as pair], value=value):
                     taken |= _split_names(pair, value)
+                case ast.Delete(targets=[ast.Subscript(value=ast.Name(id=name))]):
+                    taken.add(name)
                 case ast.AugAssign(target=ast.Name(id=name)):
                     grown.add(name)
         del function

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ def _apply(program: Program, settings: Settings) -> Iterator[Finding]:
 def _unreadable(path: PurePath, error: Exception) -> Finding:
     line = getattr(error, "lineno", None) or 1
     column = getattr(error, "offset", None) or 1
-    text = f"this file cannot be parsed ({getattr(error, 'msg', None) or error}): nothing in it was checked"
+    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    text = f"this file cannot be parsed as {version} ({getattr(error, 'msg', None) or error}): nothing in it was checked"
     return Finding(path, line, column, UNREADABLE, text, line, column)
 
 

@@ -14,7 +14,15 @@ from resonate_faas.checks._resolve import CONTEXT
 from resonate_faas.checks._scopes import Function
 from resonate_faas.checks._sql import sql_of
 from resonate_faas.checks._state import State
-from resonate_faas.checks._tables import ATTRIBUTES, DETERMINISM, SEEDABLE, SLEEPS, Calls, first
+from resonate_faas.checks._tables import (
+    ATTRIBUTES,
+    CLOCK_BY_DEFAULT,
+    DETERMINISM,
+    SEEDABLE,
+    SLEEPS,
+    Calls,
+    first,
+)
 
 _AGAIN: Final = "a replay would take other steps than those on record"
 
@@ -102,7 +110,7 @@ def _entry(path: str, node: ast.Call) -> Calls | None:
             return None
         if path.startswith(f"{seedable}()."):
             return None
-    if path in {"time.gmtime", "time.localtime", "time.ctime"} and not node.args:
+    if path in CLOCK_BY_DEFAULT and len(node.args) < CLOCK_BY_DEFAULT[path]:
         return first("time.time", DETERMINISM)
     return first(path, DETERMINISM)
 

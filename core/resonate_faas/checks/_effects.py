@@ -72,14 +72,15 @@ EFFECTS: Final = (
     ),
     Effect(
         "RF205",
+        paths=("twilio.", "resend.", "mailjet_rest.", "postmarker."),
         methods=_words("send create notify"),
         receivers=_names(r"mail|sms|twilio|sendgrid|push|slack|messages$|notif"),
     ),
     Effect(
         "RF205",
-        paths=("boto3.", "google.cloud.pubsub_v1.", "kafka.", "pika."),
+        paths=("boto3.", "google.cloud.pubsub_v1.", "kafka.", "confluent_kafka.", "pika."),
         methods=_words(
-            "send_message publish send_email send_messages basic_publish send put_events put_record"
+            "send_message publish send_email send_messages basic_publish send put_events put_record produce"
         ),
         receivers=_names(r"sqs|sns|ses|queue|topic|publisher|producer|broker|kafka|channel"),
         keys=_words("MessageDeduplicationId ordering_key"),

@@ -214,7 +214,7 @@ def _finals(program: Program, function: Function) -> Iterator[Finding]:
 def _workflow_loops(program: Program, bounds: Bounds, function: Function) -> Iterator[Finding]:
     """A loop that waits without a durable step: a clock or flag is asked again and again."""
     for node in function.nodes:
-        if isinstance(node, ast.While) and not program.has_steps([node], function):
+        if isinstance(node, ast.While) and not _yields(node) and not program.has_steps([node], function):
             waits = _idles(program, function, node) or (is_endless_test(node.test) and not bounds.exits(node))
             if waits:
                 text = (
@@ -222,6 +222,11 @@ def _workflow_loops(program: Program, bounds: Bounds, function: Function) -> Ite
                     " for something that happens elsewhere"
                 )
                 yield finding("RF302", function, node, text)
+
+
+def _yields(node: ast.While) -> bool:
+    """True for the loop of a generator: who goes through it decides when it ends."""
+    return any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own(node))
 
 
 def _idles(program: Program, function: Function, node: ast.While) -> bool:
@@ -236,6 +241,7 @@ def _step_loops(program: Program, bounds: Bounds, function: Function) -> Iterato
     for node in function.nodes:
         if (
             not isinstance(node, ast.While)
+            or _yields(node)
             or bounds.is_counted(node, function)
             or bounds.is_timed(node, function)
         ):

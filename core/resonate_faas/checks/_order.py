@@ -38,7 +38,10 @@ class Order:
                 )
         for node in function.calls():
             path = self._program.resolver.path(node.func, function)
-            if path in STARTS and any(self._is_listed(one, function) for one in node.args[1:]):
+            is_mapped = path == f"{CONTEXT}.map" and any(
+                self.is_unordered(one, function) for one in node.args[1:2]
+            )
+            if path in STARTS and (is_mapped or any(self._is_listed(one, function) for one in node.args[1:])):
                 yield finding(
                     "RF109",
                     function,

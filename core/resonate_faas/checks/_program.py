@@ -148,13 +148,19 @@ class Program:
             ref = self.resolver.resolve(call.func, function)
             for callee in self._entered(ref):
                 yield callee, call
-            is_start = isinstance(ref, External) and ref.path in STARTS
-            handed = call.args[1:] if is_start else call.args
-            for argument in [*handed, *(keyword.value for keyword in call.keywords)]:
+            for argument in self._handed(call, ref):
+                found = self.resolver.resolve(argument, function)
+                if isinstance(found, Function) and not self._is_workflow(found):
+                    yield found, call
+
+    @staticmethod
+    def _handed(call: ast.Call, ref: Ref | None) -> Iterator[ast.expr]:
+        """Yield arguments that may be functions; not what the context runs, or ``partial`` puts aside."""
+        path = ref.path if isinstance(ref, External) else ""
+        if not path.startswith(f"{CONTEXT}.") and path != "functools.partial":
+            for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
                 if isinstance(argument, ast.Lambda | ast.Name | ast.Attribute):
-                    found = self.resolver.resolve(argument, function)
-                    if isinstance(found, Function) and not self._is_workflow(found):
-                        yield found, call
+                    yield argument
 
     def _entered(self, ref: Ref | None) -> Iterator[Function]:
         if isinstance(ref, Function):

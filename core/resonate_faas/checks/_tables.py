@@ -258,6 +258,14 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 """Values that are read without a call."""
 
+CLOCK_BY_DEFAULT: Final = {
+    "time.gmtime": 1,
+    "time.localtime": 1,
+    "time.ctime": 1,
+    "time.asctime": 1,
+    "time.strftime": 2,
+}
+"""Functions that read the clock if they are given fewer arguments than this."""
 SEEDABLE: Final = ("random.Random", "numpy.random.default_rng", "numpy.random.RandomState")
 """Generators that repeat themselves if they are given a seed."""
 SLEEPS: Final = frozenset(
