@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.engine.stage import Stage, note, staged
 
-from resonate_faas import Context
+from resonate_faas import Context, Resonate
 from resonate_faas._machine.objects import PromiseState, TaskState
 from resonate_faas._machine.requests import TaskContinue
 
@@ -287,3 +287,47 @@ def test_swallowing_the_interrupt_does_not_help(bodies: list[Body], changed: Bod
     assert "'root:1' was recorded as" in reason(stage)
     assert sorted(stage.records()) == ["root", "root:1", "root:2"]
     assert stage.ran == ["root:1"]
+
+
+class Shift:
+    """An encryptor whose ciphertext is no JSON, and another one each time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def encrypt(self, plaintext: bytes) -> bytes:
+        self.count += 1
+        return bytes([self.count % 256]) + bytes(255 - byte for byte in plaintext)
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        return bytes(255 - byte for byte in ciphertext[1:])
+
+
+async def calls_both(ctx: Context) -> list[str]:
+    word = await ctx.rpc("other", "one")
+    return [word, await ctx.run(note, "one"), await ctx.promise(str)]
+
+
+async def calls_both_otherwise(ctx: Context) -> list[str]:
+    word = await ctx.rpc("other", "one")
+    return [word, await ctx.run(note, "uno"), await ctx.promise(str)]
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_divergence_is_told_under_an_encryptor_too(bodies: list[Body], diverges: bool) -> None:
+    async def flow(ctx: Context) -> Any:
+        return await bodies[-1](ctx)
+
+    resonate = Resonate(encryptor=Shift())
+    for function in (flow, other):
+        resonate.register(function)
+    bodies.append(calls_both)
+    stage = Stage(resonate)
+    stage.start("flow")
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+    bodies.append(calls_both_otherwise if diverges else calls_both)
+    resolve(stage, "root:3")
+    if diverges:
+        assert reason(stage).startswith("'root:2' was recorded as run note (arguments ")
+    else:
+        assert stage.outcome() == ("value", ["one", "one.", "word"])

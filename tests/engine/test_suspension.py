@@ -265,3 +265,17 @@ def test_a_parent_context_is_refused_in_the_finally_block_of_a_child_that_is_can
     assert refused
     assert set(refused) == {"ContextClosedError"}
     assert not stage.ran
+
+
+async def outlives_a_deadline(ctx: Context) -> None:
+    await ctx.options(timeout=1).run(note, "quick")
+    await ctx.sleep(60)
+
+
+def test_a_deadline_that_was_outlived_does_not_keep_the_activation_waiting() -> None:
+    stage = staged(outlives_a_deadline)
+    stage.start("outlives_a_deadline")
+    before = stage.clock.now_ms()
+    stage.deliver(stage.queue.pop_due(before)[0])
+    assert stage.object("root").task.state == "suspended"  # type: ignore[union-attr]
+    assert stage.clock.now_ms() == before
