@@ -8,6 +8,7 @@ import re
 
 import pytest
 import typer.main
+from tests.docs.pages import GUIDES
 from tests.packaging.tree import ROOT
 
 import resonate_faas
@@ -127,6 +128,13 @@ def test_leases_and_patience() -> None:
     assert "(30 seconds; 10 on the dev server)" in text
     assert (DEFAULT_RULES.barren_patience, DEFAULT_RULES.barren_max) == (3, 10)
     assert "three times in a row" in text
+
+
+def test_no_document_has_snippets_that_nothing_runs() -> None:
+    run = {ROOT / page for page in GUIDES}
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        fences = re.findall(r"^```(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert path in run or not {"python", "console", "bash", "sh"} & set(fences), path.name
 
 
 def test_every_error_a_guide_names_exists() -> None:

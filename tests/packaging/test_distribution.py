@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from datetime import date
 from email import message_from_string
 from importlib.metadata import version
@@ -15,9 +14,9 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from tests.packaging.tree import PACKAGES, ROOT
+from tests.packaging.tree import PACKAGES, PYPROJECT, ROOT
 
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS = {"local", "cli", "gcp", "aws", "remote", "otel", "testing", "dev"}
 BLOCKED = ("starlette", "uvicorn", "typer", "rich", "httpx", "cronsim", "pytest", "hypothesis", "anyio")
 BLOCKER = f"""
@@ -49,6 +48,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return ZipFile(path)
+
+
+def test_every_package_is_shipped_and_watched() -> None:
+    folders = {path.parent for room in ("core", "adapters") for path in (ROOT / room).glob("*/__init__.py")}
+    assert set(PACKAGES.values()) == folders
+    assert PYPROJECT["tool"]["importlinter"]["root_packages"] == list(PACKAGES)
 
 
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: ZipFile) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("core", "adapters", "tests", "samples", "bench")
 TEXTS = (*SOURCES, "docs", "tools", ".ci")
 SUFFIXES = frozenset({".py", ".md", ".toml", ".sh", ".txt", ".json", ".yml", ".yaml", ".cfg", ".html", ""})
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = {
-    "resonate_faas": ROOT / "core" / "resonate_faas",
-    "resonate_faas_local": ROOT / "adapters" / "resonate_faas_local",
-    "resonate_faas_cli": ROOT / "adapters" / "resonate_faas_cli",
+    Path(folder).name: ROOT / folder
+    for folder in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 }
+"""What is shipped, by import name."""
+
 _FENCE = re.compile(r"^(```+)(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
 
 
