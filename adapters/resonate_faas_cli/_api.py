@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -83,7 +84,7 @@ class Api:
         head = {"corrId": f"cli-{secrets.token_hex(8)}", "version": PROTOCOL_VERSION}
         if self._token:
             head["auth"] = self._token
-        response = self._send("POST", "/", json={"kind": kind, "head": head, "data": dict(data)})
+        response = self._send("POST", "/", {"kind": kind, "head": head, "data": dict(data)})
         answer = self._json(response)
         found = answer.get("data")
         if response.status_code >= 300:
@@ -99,7 +100,7 @@ class Api:
         Raises:
             Failure: no answer, or a refusal.
         """
-        return self._document(self._send("GET", _path(path), params=dict(params or {})))
+        return self._document(self._send("GET", _path(path), params=params))
 
     def post(self, *path: str, body: Mapping[str, Any]) -> Json:
         """Post a JSON document and return the answer.
@@ -107,7 +108,7 @@ class Api:
         Raises:
             Failure: no answer, or a refusal.
         """
-        return self._document(self._send("POST", _path(path), json=dict(body)))
+        return self._document(self._send("POST", _path(path), body))
 
     def _document(self, response: httpx.Response) -> Json:
         answer = self._json(response)
@@ -115,11 +116,22 @@ class Api:
             raise self._refusal(response.status_code, answer)
         return answer
 
-    def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         import httpx  # noqa: PLC0415 - as above
 
         try:
-            return self._client.request(method, path, **parts)
+            content, headers = None, {}
+            if body is not None:
+                content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+                headers["content-type"] = "application/json"
+            return self._client.request(method, path, content=content, headers=headers, params=params)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             hint = f"{_START}, {_ELSEWHERE}"
             raise Failure(

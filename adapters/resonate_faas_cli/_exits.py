@@ -32,6 +32,9 @@ class Exit(IntEnum):
     TIMED_OUT = 6
 
 
+INTERRUPTED: Final = 130
+"""128 + SIGINT: what a shell reports of a program that Ctrl-C ended."""
+
 BROKEN_PIPE: Final = 141
 """128 + SIGPIPE: what a shell reports of a program that wrote to a closed pipe."""
 

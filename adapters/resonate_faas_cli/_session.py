@@ -11,7 +11,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from resonate_faas_cli._api import Api
-from resonate_faas_cli._exits import BROKEN_PIPE, EXITS_HELP, Exit, Failure
+from resonate_faas_cli._exits import BROKEN_PIPE, EXITS_HELP, INTERRUPTED, Exit, Failure
 from resonate_faas_cli._output import Output
 from resonate_faas_cli._values import parse_duration
 
@@ -89,6 +89,8 @@ def reporting(*, as_json: bool = False) -> Iterator[Output]:
     except Failure as failure:
         out.failure(failure)
         raise typer.Exit(int(failure.exit_code)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(BROKEN_PIPE) from None
     if out.exit_code is not Exit.OK:
