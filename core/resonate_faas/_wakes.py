@@ -61,8 +61,20 @@ def arm(turn: Turn, policy: WakePolicy) -> None:
         if instant is None or instant - turn.now > policy.horizon_ms:
             continue
         before = turn.given(written.id)
-        if before is None or _wake(before, turn.now, policy) != instant:
+        if before is None or not (
+            _wake(before, turn.now, policy) == instant or _is_extension(before, written)
+        ):
             turn.send(Poke(id=written.id, not_before=instant))
+
+
+def _is_extension(before: Object, written: Object) -> bool:
+    """True if a lease only got longer: the poke for its end is on its way, and goes on to the new one."""
+    if not isinstance(before, PromiseObject) or not isinstance(written, PromiseObject):
+        return False
+    old, new = before.task, written.task
+    if old is None or new is None or old.state is not TaskState.ACQUIRED:
+        return False
+    return (new.state, new.version) == (old.state, old.version)
 
 
 def _wake(stored: Object, now_ms: int, policy: WakePolicy) -> int | None:

@@ -145,6 +145,30 @@ def test_pokes_do_not_add_up_while_a_step_runs_for_an_hour(world: World) -> None
     running.join()
 
 
+def test_a_lease_that_is_extended_keeps_one_poke_on_its_way(world: World) -> None:
+    """Without: fast recovery would cost a message for every heartbeat instead of one for every lease."""
+    resonate, gate = Resonate(), Gate()
+
+    @resonate.register
+    async def flow(ctx: Context) -> str:
+        return await ctx.run(gate.__call__)
+
+    queue = HookedQueue(world.queue)
+    world._queue = queue
+    node = world.node(resonate, fast_recovery=True)
+    start(node, "flow")
+    running = activate(node)
+    gate.await_entered()
+    for _ in range(300):
+        world.clock.tick(SECOND, sleepers=2)
+        run_due(world, node.server)
+        assert len([at for at in pokes(world.queue.held()) if at > world.clock.now_ms()]) <= 2
+    assert 300 // 30 <= len(pokes(queue.sent)) <= 300 // 15 + 3
+    assert len(world.store.extensions()) > 15
+    gate.opened.set()
+    running.join()
+
+
 @pytest.mark.parametrize("fast", [True, False])
 def test_fast_recovery_repairs_a_crash_at_the_end_of_the_lease_without_a_sweep(
     world: World, *, fast: bool
