@@ -43,7 +43,7 @@ class ExternalPromise(Call[T]):
         make = self._execution.settings.link
         if make is None:
             raise RuntimeError("this deployment has no public URL: settle the promise by its id over the API")
-        return make(self.id, self._execution.own_birth(self.id) or self._execution.birth, action)
+        return make(self.id, self._execution.lineage.own_birth(self.id) or self._execution.birth, action)
 
 
 class ContextLog:

@@ -22,10 +22,12 @@ from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.frames import Frame
 from resonate_faas._engine.futures import Future, Gather, RecordFuture
 from resonate_faas._engine.guard import guarded
-from resonate_faas._engine.ids import attempt_id, child_prefix
+from resonate_faas._engine.ids import attempt_id
+from resonate_faas._engine.lineage import Lineage
+from resonate_faas._engine.outbox import Outbox
 from resonate_faas._engine.recorded import History
 from resonate_faas._engine.registry import Function, Registry
-from resonate_faas._engine.steps import Info, Launch, RetryTimer, StepCall, WorkflowCall
+from resonate_faas._engine.steps import Info, Launch, LocalCall, RetryTimer, StepCall, WorkflowCall
 from resonate_faas._errors import (
     InvocationConflictError,
     LimitExceededError,
@@ -33,15 +35,12 @@ from resonate_faas._errors import (
     WorkflowInterrupt,
 )
 from resonate_faas._machine.objects import (
-    BRANCH,
-    ORIGIN,
-    PARENT,
     SCOPE,
     Promise,
     PromiseState,
     Value,
 )
-from resonate_faas._machine.requests import Effect, PromiseSettle, Record
+from resonate_faas._machine.requests import Effect, PromiseSettle
 
 PROMISES_MAX: Final = 10_000
 
@@ -116,25 +115,23 @@ class Execution:
         self.registry = registry
         self.codec = codec
         self.settings = settings
+        self.lineage = Lineage(root)
         self.now = root.created_at
         self.current: Frame | None = None
         self.fatal: WorkflowInterrupt | None = None
         self.closed = False
         self._started = False
+        self._outbox = Outbox()
         self._ready: deque[Frame] = deque()
         self._frames: dict[str, Frame] = {}
         self._calls: dict[str, Call[Any]] = {}
-        self._riding: dict[str, Call[Any]] = {}
         self._retrying: dict[str, RetryTimer] = {}
-        self._effects: list[Effect] = []
-        self._sent: dict[str, Record] = {}
         self._reserved: set[str] = set()
         self._launches: deque[StepCall] = deque()
         self._running: set[str] = set()
         self._abandoned: list[str] = []
         self._races: list[Race[Any]] = []
         self._deadlines: list[tuple[int, str]] = []
-        self._finish: PromiseSettle | None = None
         self._root_call = self._make_root(function, args, kwargs)
 
     # ---- the worker's side
@@ -168,20 +165,22 @@ class Execution:
             self._run_ready()
             self._decide_races()
         self.fail(guard.refused)
-        effects = self._take_effects()
+        effects = self._outbox.take()
         launches: list[Launch] = []
-        if not effects and self._finish is None:
+        if not effects and self._outbox.finish is None:
             launches = [self._launch(step) for step in self._launches if not step.abandoned]
             self._launches.clear()
         abandoned, self._abandoned = tuple(self._abandoned), []
-        return Round(effects=effects, finish=self._finish, launches=tuple(launches), abandoned=abandoned)
+        return Round(
+            effects=effects, finish=self._outbox.finish, launches=tuple(launches), abandoned=abandoned
+        )
 
     def ride(self) -> tuple[Effect, ...]:
         """Return the creates of calls that have been running for long, so that they become visible and durable."""
         for step_id in self._running:
             if not self._calls[step_id].is_durable:
-                self._riding[step_id] = self._calls[step_id]
-        return self._creates_riding()
+                self._outbox.ride_along(self._calls[step_id])
+        return self._outbox.take_riding()
 
     def stored(self, records: Mapping[str, Promise]) -> None:
         """Deliver what a commit answered, or what was observed: only stored settlements reach the workflow.
@@ -190,7 +189,7 @@ class Execution:
             NonDeterminismError: a create met the record of another call.
         """
         for promise_id, promise in records.items():
-            sent = self._sent.pop(promise_id, None)
+            sent = self._outbox.answered(promise_id)
             call = self._calls.get(promise_id)
             if sent is not None:
                 has_own_id = call is not None and self._has_own_id(call, promise_id)
@@ -203,7 +202,7 @@ class Execution:
             if call is None:
                 continue
             call.is_durable = True
-            self._riding.pop(promise_id, None)
+            self._outbox.get_off(promise_id)
             if promise.state is not PromiseState.PENDING:
                 self._settled(call, promise)
 
@@ -287,8 +286,7 @@ class Execution:
 
     def emit(self, effect: Effect) -> None:
         """Let an effect go out in this round's commit."""
-        self._effects.append(effect)
-        self._riding.pop(effect.id, None)
+        self._outbox.emit(effect)
 
     def expect_root(self, call: DetachedCall) -> None:
         """Tell a detached call what the create of its root met."""
@@ -332,7 +330,7 @@ class Execution:
 
     def open_frame(self, call: WorkflowCall) -> None:
         """Start running a workflow."""
-        self._riding[call.id] = call
+        self._outbox.ride_along(call)
         call.child = self._open(call)
 
     def close_frame(self, frame: Frame) -> None:
@@ -356,7 +354,7 @@ class Execution:
             return
         known.abandoned = True
         known.stop()
-        self._replace(known, known.settle(PromiseState.CANCELED))
+        self._outbox.replace(known, known.settle(PromiseState.CANCELED))
 
     def abandon(self, step: StepCall) -> None:
         """Drop a step's running attempt, pending retry or outstanding launch."""
@@ -373,12 +371,12 @@ class Execution:
 
     def ride_along(self, call: Call[Any]) -> None:
         """Let a call's create go out with the next commit of any kind."""
-        self._riding[call.id] = call
+        self._outbox.ride_along(call)
 
     def conclude(self, call: Call[Any], state: PromiseState, value: Value) -> None:
         """Settle a local call in this round's commit; the root's settlement ends the task."""
         if call is self._root_call:
-            self._finish = PromiseSettle(id=call.id, state=state, value=value)
+            self._outbox.finish = PromiseSettle(id=call.id, state=state, value=value)
         else:
             self.emit(call.settle(state, value))
 
@@ -386,40 +384,8 @@ class Execution:
         """Run a step's next attempt once this round's effects are stored."""
         self._retrying.pop(attempt_id(step.id, step.failures), None)
         if step.rides and not step.is_durable:
-            self._riding[step.id] = step
+            self._outbox.ride_along(step)
         self._launches.append(step)
-
-    def own_birth(self, promise_id: str) -> str:
-        """Return the birth of an id that the user chose, which starts a tree of its own; "" for a child's."""
-        return "" if promise_id.startswith(child_prefix(self.root.id)) else promise_id
-
-    def tags_of(
-        self, promise_id: str, parent_id: str, extra: Mapping[str, str], *, own_branch: bool
-    ) -> dict[str, str]:
-        """Return a child's tags (protocol section 5)."""
-        tags = self.root.tags
-        return {
-            **extra,
-            ORIGIN: tags.get(ORIGIN) or self.root.id.partition(":")[0],
-            BRANCH: promise_id if own_branch else self.root.id,
-            PARENT: parent_id,
-        }
-
-    def info(
-        self, promise_id: str, function: Function, timeout_at: int, parent_id: str, attempt: int
-    ) -> Info:
-        """Return what a function may know of its execution."""
-        return Info(
-            id=promise_id,
-            root_id=self.root.id,
-            parent_id=parent_id,
-            function=function.name,
-            version=function.version,
-            attempt=attempt,
-            timeout_at=timeout_at,
-            created_at=self.root.created_at,
-            tags=self.root.tags,
-        )
 
     # ---- inside
 
@@ -449,11 +415,10 @@ class Execution:
         from resonate_faas._engine.context import Context  # noqa: PLC0415 - the context calls back into executions
 
         frame = Frame(call.id, call=call, timeout_at=call.timeout_at, seed=str(self.root.created_at))
-        parent_id = call.frame.id if call.frame is not None else self.root.tags.get(PARENT, call.id)
-        frame.local_tags = self.tags_of(call.id, call.id, {SCOPE: "local"}, own_branch=False)
-        frame.global_tags = self.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
+        frame.local_tags = self.lineage.tags_of(call.id, call.id, {SCOPE: "local"}, own_branch=False)
+        frame.global_tags = self.lineage.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
         frame.live = not self.history or not call.is_durable
-        context = Context(self, frame, self.info(call.id, call.function, call.timeout_at, parent_id, 1))
+        context = Context(self, frame, self._info(call, attempt=1))
         self._frames[frame.id] = frame
         frame.routines.append(call.call(context, *call.args, **call.kwargs))
         self._ready.append(frame)
@@ -510,17 +475,20 @@ class Execution:
     def _launch(self, step: StepCall) -> Launch:
         step.running = True
         self._running.add(step.id)
-        frame = step.frame
-        parent_id = frame.id if frame is not None else self.root.tags.get(PARENT, step.id)
-        info = self.info(step.id, step.function, step.timeout_at, parent_id, step.failures + 1)
         return Launch(
             id=step.id,
             function=step.function,
             call=step.call,
             args=step.args,
             kwargs=step.kwargs,
-            info=info,
+            info=self._info(step, attempt=step.failures + 1),
             contextvars=step.variables,
+        )
+
+    def _info(self, call: LocalCall, *, attempt: int) -> Info:
+        parent_id = call.frame.id if call.frame is not None else None
+        return self.lineage.info(
+            call.id, call.function, timeout_at=call.timeout_at, parent_id=parent_id, attempt=attempt
         )
 
     def _expire(self) -> None:
@@ -530,7 +498,7 @@ class Execution:
             if call is not None and not call.abandoned:
                 call.stop()
                 call.abandoned = True
-                self._replace(call, call.settle(PromiseState.CANCELED))
+                self._outbox.replace(call, call.settle(PromiseState.CANCELED))
 
     def _decide_races(self) -> None:
         """Record each race's winner, and cancel its losers in the same commit."""
@@ -543,31 +511,6 @@ class Execution:
             race.abandoned = True
             if race.cancels:
                 race.drop_losers(winner)
-
-    def _replace(self, call: Call[Any], effect: Effect) -> None:
-        """Emit a settlement; it takes the place of a create that has not gone out yet."""
-        if isinstance(effect, PromiseSettle) or call.id not in {waiting.id for waiting in self._effects}:
-            self.emit(effect)
-            return
-        self._effects = [effect if waiting.id == call.id else waiting for waiting in self._effects]
-
-    def _take_effects(self) -> tuple[Effect, ...]:
-        """Return this round's effects, creates that ride along first; none, if nothing needs to go out."""
-        if not self._effects and self._finish is None:
-            return ()
-        riding = self._creates_riding() if self._finish is None else ()
-        effects, self._effects = (*riding, *self._effects), []
-        for effect in effects:
-            if isinstance(effect, Record):
-                self._sent[effect.id] = effect
-        return effects
-
-    def _creates_riding(self) -> tuple[Effect, ...]:
-        riding = [call.create() for call in self._riding.values() if not call.is_durable and not call._done]
-        self._riding.clear()
-        for record in riding:
-            self._sent[record.id] = record
-        return tuple(riding)
 
     def _settled(self, call: Call[Any], promise: Promise) -> None:
         del self._calls[call.id]

@@ -250,7 +250,7 @@ class Operations:
             tags=tags,
             timeout_at=deadline,
         )
-        call.birth = self.execution.own_birth(promise_id)
+        call.birth = self.execution.lineage.own_birth(promise_id)
         return self.place(call)
 
     def detached(
@@ -388,7 +388,7 @@ class Operations:
             tags=tags,
             timeout_at=self.deadline(options, None),
         )
-        call.birth = self.execution.own_birth(promise_id)
+        call.birth = self.execution.lineage.own_birth(promise_id)
         return self.place(call)
 
     def instant(self, value: Any, hint: Any) -> RecordFuture[Any]:

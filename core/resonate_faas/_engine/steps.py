@@ -174,7 +174,9 @@ class StepCall(LocalCall):
 
     def _wait(self, param: Value, timeout_at: int) -> RetryTimer:
         timer_id = attempt_id(self.id, self.failures)
-        tags = self._execution.tags_of(timer_id, self.id, {SCOPE: "global", TIMER: "true"}, own_branch=True)
+        tags = self._execution.lineage.tags_of(
+            timer_id, self.id, {SCOPE: "global", TIMER: "true"}, own_branch=True
+        )
         self.timer = RetryTimer(
             timer_id,
             Any,
