@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from resonate_faas.checks._catalog import RULES
 from resonate_faas.checks._check import Report, check_sources
-from resonate_faas.checks._command import Options, run
+from resonate_faas.checks._command import Options, codes, run
 from resonate_faas.checks._files import check_paths
 from resonate_faas.checks._findings import Family, Finding, Rule
 from resonate_faas.checks._output import FORMATS, render
@@ -26,6 +26,7 @@ __all__ = [
     "SettingsError",
     "check_paths",
     "check_sources",
+    "codes",
     "load",
     "render",
     "run",

@@ -283,5 +283,5 @@ def _computed(operator: ast.operator, left: float, right: float) -> float | None
         case ast.Div() | ast.FloorDiv() if right:
             return left / right
         case ast.Pow() if abs(left) < 1e4 and 0 <= right < 20:
-            return left**right
+            return float(left**right)
     return None

@@ -43,9 +43,9 @@ class Options:
 
 def run(options: Options) -> int:
     """Check, write, and return the exit status: 0 clean, 1 findings, 2 wrong usage."""
+    if options.format not in FORMATS:
+        return _refuse(f"unknown format {options.format!r}; there are {', '.join(FORMATS)}")
     try:
-        if options.format not in FORMATS:
-            raise SettingsError(f"unknown format {options.format!r}; there are {', '.join(FORMATS)}")
         first = options.paths[0] if options.paths else Path()
         settings = load(first, options.config)
         settings = replace(settings, ignore=(*settings.ignore, *options.ignore))
@@ -60,9 +60,13 @@ def run(options: Options) -> int:
         else:
             options.output.write_text(text, encoding="utf-8")
     except (SettingsError, OSError) as error:
-        sys.stderr.write(f"resonate-faas check: {error}\n")
-        return USAGE
+        return _refuse(str(error))
     return FOUND if report.findings else CLEAN
+
+
+def _refuse(text: str) -> int:
+    sys.stderr.write(f"resonate-faas check: {text}\n")
+    return USAGE
 
 
 def codes(text: str) -> tuple[str, ...]:

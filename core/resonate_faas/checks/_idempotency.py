@@ -50,7 +50,7 @@ _TEXTS: Final = {
 _CONFLICTS: Final = re.compile(
     r"Integrity|Unique|Duplicate|AlreadyExists|Conflict|ConditionalCheckFailed", re.IGNORECASE
 )
-_APPENDS: Final = frozenset("append appendleft extend insert".split())
+_APPENDS: Final = frozenset({"append", "appendleft", "extend", "insert"})
 _ORM_INSERTS: Final = frozenset({"create", "bulk_create", "acreate"})
 _OPERATORS: Final = re.compile(r"^\$(inc|push|mul)$")
 _ADDS: Final = re.compile(

@@ -62,8 +62,7 @@ def _entries(program: Program, call: ast.Call, scope: Scope) -> Iterator[tuple[s
         if keyword.arg is not None:
             yield keyword.arg, keyword.value
     for argument in _arguments(call):
-        for entry in _dictionary_entries(program, argument, scope, 0):
-            yield entry
+        yield from _dictionary_entries(program, argument, scope, 0)
         if isinstance(argument, ast.Name):
             yield from _later_entries(argument.id, scope)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from resonate_faas.checks._findings import Finding, finding
@@ -66,7 +66,7 @@ class Order:
                 if isinstance(call, ast.Call) and self._program.has_steps([call], function):
                     yield node, node.value
 
-    def _decides(self, body: list[ast.stmt] | list[ast.expr], function: Function) -> bool:
+    def _decides(self, body: Sequence[ast.AST], function: Function) -> bool:
         draws = (f"{CONTEXT}.random", f"{CONTEXT}.uuid4")
         return self._program.has_steps(body, function) or any(
             isinstance(one, ast.Call) and self._program.resolver.path(one.func, function).startswith(draws)

@@ -192,11 +192,10 @@ class Program:
 
     def _starts_of(self, function: Function) -> list[tuple[ast.Call, list[Function | External]]]:
         """Return the calls of ``ctx.run`` and its like, with the functions that each may start."""
-        found = []
-        for call in function.calls():
-            if call.args and self.resolver.path(call.func, function) in STARTS:
-                found.append((call, list(self.candidates(call.args[0], function))))
-        return found
+        calls = [
+            one for one in function.calls() if one.args and self.resolver.path(one.func, function) in STARTS
+        ]
+        return [(call, list(self.candidates(call.args[0], function))) for call in calls]
 
     def candidates(self, node: ast.expr, scope: Scope) -> Iterator[Function | External]:
         """Yield every function that an expression may be."""

@@ -139,9 +139,8 @@ class _Promises:
     def recursion(self, function: Function) -> Iterator[Finding]:
         """Yield a workflow that always calls itself, in the same root."""
         for statement in function.body:
-            if isinstance(statement, ast.If | ast.Match | ast.Try | ast.Return | ast.For | ast.While):
-                if not isinstance(statement, ast.Return):
-                    return
+            if isinstance(statement, ast.If | ast.Match | ast.Try | ast.For | ast.While):
+                return
             for call in self._program.steps([statement], function):
                 path = self._program.resolver.path(call.func, function)
                 targets = list(self._program.candidates(call.args[0], function)) if call.args else []

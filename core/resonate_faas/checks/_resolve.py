@@ -115,14 +115,18 @@ class Resolver:
                 return self.resolve(node.value, scope, depth + 1)
             case ast.YieldFrom() | ast.Yield() if node.value is not None:
                 return self.resolve(node.value, scope, depth + 1)
+            case ast.Lambda():
+                return scope.module.functions.get(node)
+        return self._composed(node, scope, depth)
+
+    def _composed(self, node: ast.expr, scope: Scope, depth: int) -> Ref | None:
+        match node:
             case ast.IfExp():
                 return self._first([node.body, node.orelse], scope, depth)
             case ast.BoolOp():
                 return self._first(node.values, scope, depth)
             case ast.BinOp():
                 return self._operation(node, scope, depth)
-            case ast.Lambda():
-                return scope.module.functions.get(node)
             case ast.Constant(value=str()):
                 return External("str()")
         display = _DISPLAYS.get(type(node))

@@ -228,11 +228,18 @@ class _Builder:
     def _bind(self, node: ast.AST, scope: Scope) -> None:
         match node:
             case ast.Import():
-                for alias in node.names:
-                    bound = alias.asname or alias.name.partition(".")[0]
-                    scope.bind(bound, Imported(alias.name if alias.asname else bound, None, 0))
+                self._import(node, scope)
             case ast.ImportFrom():
                 self._import_from(node, scope)
+            case ast.Global():
+                scope.globals.update(node.names)
+            case ast.ExceptHandler(name=str() as name) | ast.MatchAs(name=str() as name):
+                scope.bind(name, Unknown())
+            case _:
+                self._assign(node, scope)
+
+    def _assign(self, node: ast.AST, scope: Scope) -> None:
+        match node:
             case ast.Assign():
                 for target in node.targets:
                     self._target(target, Value(node.value), scope)
@@ -244,12 +251,14 @@ class _Builder:
                 self._target(node.target, Value(node.value), scope)
             case ast.For() | ast.AsyncFor() | ast.comprehension():
                 self._target(node.target, Item(node.iter), scope)
-            case ast.withitem(optional_vars=ast.expr()):
-                self._target(node.optional_vars, Value(node.context_expr), scope)
-            case ast.ExceptHandler(name=str()):
-                scope.bind(node.name, Unknown())
-            case ast.Global():
-                scope.globals.update(node.names)
+            case ast.withitem(optional_vars=ast.expr() as target):
+                self._target(target, Value(node.context_expr), scope)
+
+    @staticmethod
+    def _import(node: ast.Import, scope: Scope) -> None:
+        for alias in node.names:
+            bound = alias.asname or alias.name.partition(".")[0]
+            scope.bind(bound, Imported(alias.name if alias.asname else bound, None, 0))
 
     def _import_from(self, node: ast.ImportFrom, scope: Scope) -> None:
         for alias in node.names:

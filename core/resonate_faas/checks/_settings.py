@@ -123,13 +123,10 @@ def _from_table(table: Mapping[str, Any], place: Path) -> Settings:
     try:
         for name in _LISTS:
             if name in table:
-                settings = replace(settings, **{name: _texts(table[name], name)})
+                given: dict[str, Any] = {name: _texts(table[name], name)}
+                settings = replace(settings, **given)
         if "per-file-ignores" in table:
-            groups = table["per-file-ignores"]
-            if not isinstance(groups, dict):
-                raise SettingsError("per-file-ignores must be a table of lists")
-            ignores = {str(pattern): _texts(codes, pattern) for pattern, codes in groups.items()}
-            settings = replace(settings, per_file_ignores=ignores)
+            settings = replace(settings, per_file_ignores=_groups(table["per-file-ignores"]))
         if "max-promises" in table:
             settings = replace(settings, max_promises=_whole(table["max-promises"]))
     except SettingsError as error:
@@ -141,6 +138,12 @@ def _texts(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise SettingsError(f"{name} must be a list of strings")
     return tuple(value)
+
+
+def _groups(value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise SettingsError("per-file-ignores must be a table of lists")
+    return {str(pattern): _texts(codes, pattern) for pattern, codes in value.items()}
 
 
 def _whole(value: Any) -> int:

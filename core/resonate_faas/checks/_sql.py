@@ -47,7 +47,7 @@ def text_of(program: Program, node: ast.expr, scope: Scope, depth: int = 0) -> s
         case ast.Constant(value=str() as text):
             return text
         case ast.JoinedStr():
-            return "".join(one.value if isinstance(one, ast.Constant) else "?" for one in node.values)
+            return "".join(str(one.value) if isinstance(one, ast.Constant) else "?" for one in node.values)
         case ast.BinOp(op=ast.Add()):
             left = text_of(program, node.left, scope, depth + 1)
             return left + text_of(program, node.right, scope, depth + 1)

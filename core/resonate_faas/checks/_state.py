@@ -14,9 +14,11 @@ from resonate_faas.checks._scopes import Class, Declared, Function, Item, Module
 
 Variable: TypeAlias = tuple[Scope, str]
 MUTATORS: Final = frozenset(
-    "append appendleft extend extendleft insert add update setdefault pop popleft popitem remove discard clear sort reverse"
-    " __setitem__ subtract".split()
-)
+    {
+        "append", "appendleft", "extend", "extendleft", "insert", "add", "update", "setdefault", "pop", "popleft", "popitem",
+        "remove", "discard", "clear", "sort", "reverse", "subtract",
+    }
+)  # fmt: skip
 _CURE: Final = (
     "pass it as an argument, keep it in a local, or change and read it in a step (await ctx.run(...))"
 )
@@ -35,10 +37,10 @@ class State:
         """Yield reads and writes of changing state in a function of workflow code."""
         where = in_workflow(self._program, function)
         written = set()
-        for (_, name), node in self.writes(function):
-            written.add((name, node.lineno))
+        for (_, name), place in self.writes(function):
+            written.add((name, place.lineno))
             text = f"{name!r} of the module is changed {where}, at every replay again: {_CURE}"
-            yield finding("RF113", function, node, text)
+            yield finding("RF113", function, place, text)
         for node in function.nodes:
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 variable = self.variable(node, function)

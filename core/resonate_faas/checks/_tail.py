@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from resonate_faas.checks._bounds import blocks
-from resonate_faas.checks._program import Program, own
+from resonate_faas.checks._program import Program
 from resonate_faas.checks._resolve import CONTEXT
 from resonate_faas.checks._scopes import Function
 
@@ -158,12 +158,10 @@ def _heads(statement: ast.stmt) -> list[ast.AST]:
 def loops_around(call: ast.AST, function: Function) -> Iterator[ast.AST]:
     """Yield the loops and comprehensions that a call stands in, the innermost first."""
     for inner, outer in function.module.around(call):
-        is_loop = isinstance(outer, ast.For | ast.AsyncFor | ast.While) and inner in outer.body
-        is_comprehension = isinstance(outer, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp)
-        if is_loop or (is_comprehension and inner not in outer.generators[:1]):
-            yield outer
-
-
-def contains(outer: ast.AST, inner: ast.AST) -> bool:
-    """True if a node holds another, functions within it left out."""
-    return any(one is inner for one in own(outer))
+        match outer:
+            case ast.For() | ast.AsyncFor() | ast.While() if inner in outer.body:
+                yield outer
+            case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp() if (
+                inner is not outer.generators[0]
+            ):
+                yield outer
