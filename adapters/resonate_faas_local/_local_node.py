@@ -15,7 +15,7 @@ from resonate_faas._addresses import AddressPolicy, parse_address
 from resonate_faas._client import Client
 from resonate_faas._clock import SystemClock
 from resonate_faas._errors import ResonateFaasError
-from resonate_faas._http import Debug, DebugQueue
+from resonate_faas._http.debug import Debug, DebugQueue
 from resonate_faas._links import Links
 from resonate_faas._machine.objects import Message, Rules
 from resonate_faas._node import Node

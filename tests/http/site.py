@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from resonate_faas import Context, PromiseTimeoutError, Resonate
 from resonate_faas._addresses import AddressPolicy
-from resonate_faas._http import App, Debug, DebugQueue, HttpRequest, HttpResponse, HttpSettings, Right
+from resonate_faas._http import App, HttpRequest, HttpResponse, HttpSettings, Right
+from resonate_faas._http.debug import Debug, DebugQueue
 from resonate_faas._http_errors import AccessDeniedError
 from resonate_faas._links import Links
 from resonate_faas._node import Node

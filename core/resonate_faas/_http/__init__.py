@@ -2,7 +2,6 @@
 
 from resonate_faas._http.access import Access, ClosedAccess, Right
 from resonate_faas._http.app import App
-from resonate_faas._http.debug import Debug, DebugQueue
 from resonate_faas._http.delivery import decode_queued, encode_queued
 from resonate_faas._http.messages import BODY_BYTES_MAX, HttpRequest, HttpResponse
 from resonate_faas._http.problems import problem_response
@@ -13,8 +12,6 @@ __all__ = [
     "Access",
     "App",
     "ClosedAccess",
-    "Debug",
-    "DebugQueue",
     "HttpRequest",
     "HttpResponse",
     "HttpSettings",

@@ -6,17 +6,20 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from resonate_faas._errors import ResonateFaasError
-from resonate_faas._http import invoke, promises, protocol
 from resonate_faas._http.access import Access, ClosedAccess, Right
-from resonate_faas._http.debug import Debug
 from resonate_faas._http.messages import HttpRequest, HttpResponse, decode_segment, json_response
 from resonate_faas._http.problems import bug_response, problem_response
 from resonate_faas._http.room import Call, Handler, HttpSettings
+from resonate_faas._http.root import root
 from resonate_faas._http_errors import BodyTooLargeError, MethodNotAllowedError, RouteNotFoundError
 from resonate_faas._node import Node
+
+if TYPE_CHECKING:
+    from resonate_faas._http.debug import Debug
 
 log = logging.getLogger("resonate_faas.http")
 
@@ -60,6 +63,16 @@ def _tick(call: Call) -> HttpResponse:
     return json_response(200, {"pokes": done.pokes, "failures": done.failures, "complete": done.complete})
 
 
+def _room(module: str, name: str) -> Handler:
+    """Return a handler whose room is imported at its first request: a cold start pays for the route it serves."""
+
+    def handle(call: Call) -> HttpResponse:
+        handler: Handler = getattr(import_module(f"resonate_faas._http.{module}"), name)
+        return handler(call)
+
+    return handle
+
+
 _ACTION: Final = "/promises/{id}/{action}"
 _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "/": re.compile(r"/?"),
@@ -73,14 +86,14 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
 """In the order in which they are tried."""
 
 ROUTES: Final = (
-    Route(method="POST", template="/", handle=protocol.root, right=None),
+    Route(method="POST", template="/", handle=root, right=None),
     Route(method="GET", template="/health", handle=_health, right=Right.PUBLIC),
     Route(method="GET", template="/openapi.json", handle=_openapi, right=Right.PUBLIC),
     Route(method="POST", template="/tick", handle=_tick, right=Right.TICK),
-    Route(method="POST", template="/invoke/{function}", handle=invoke.invoke, right=Right.INVOKE),
-    Route(method="POST", template=_ACTION, handle=promises.settle, right=None),
-    Route(method="GET", template=_ACTION, handle=promises.confirm, right=None),
-    Route(method="GET", template="/promises/{id}", handle=promises.read, right=Right.READ),
+    Route(method="POST", template="/invoke/{function}", handle=_room("invoke", "invoke"), right=Right.INVOKE),
+    Route(method="POST", template=_ACTION, handle=_room("promises", "settle"), right=None),
+    Route(method="GET", template=_ACTION, handle=_room("promises", "confirm"), right=None),
+    Route(method="GET", template="/promises/{id}", handle=_room("promises", "read"), right=Right.READ),
 )
 
 

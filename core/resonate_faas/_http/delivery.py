@@ -9,15 +9,14 @@ from resonate_faas._http.room import Call
 from resonate_faas._http_errors import InvalidFieldError
 from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import Execute, Message, Poke, is_schedule_key
-from resonate_faas._protocol import Json, encode_execute, encode_unblock
-from resonate_faas._protocol.answers import InvalidMessage, decode_message
+from resonate_faas._pushed import InvalidMessage, decode_message, encode_execute
 from resonate_faas._worker import Ended
 
 MESSAGE_KINDS: Final = frozenset({"execute", "poke"})
 _INSTANT_MAX: Final = 2**63 - 1
 
 
-def encode_queued(message: Message) -> Json:
+def encode_queued(message: Message) -> dict[str, Any]:
     """Return a message as it travels; ``poke`` is ours, the others are the protocol's (section 1.3)."""
     match message:
         case Execute(id=task_id, version=version):
@@ -25,6 +24,8 @@ def encode_queued(message: Message) -> Json:
         case Poke(id=key, not_before=instant):
             return {"kind": "poke", "head": {}, "data": {"id": key, "notBefore": instant}}
         case _:
+            from resonate_faas._protocol import encode_unblock  # noqa: PLC0415 - rare: only listeners need it
+
             return encode_unblock(message.promise)
 
 

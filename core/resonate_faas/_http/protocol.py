@@ -1,4 +1,4 @@
-"""POST /: the protocol's envelope, or a message pushed to this worker (protocol sections 1 and 9)."""
+"""The protocol's envelope over HTTP (protocol section 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from resonate_faas._errors import CronError, StoreError
 from resonate_faas._http.access import Right
-from resonate_faas._http.delivery import deliver, is_queued
 from resonate_faas._http.messages import HttpResponse, json_response
 from resonate_faas._http.room import Call
 from resonate_faas._http_errors import AccessDeniedError
@@ -30,7 +29,6 @@ from resonate_faas._protocol import (
     WireSettings,
     encode_refusal,
     encode_reply,
-    load_json,
     open_envelope,
     read_request,
 )
@@ -55,50 +53,26 @@ _PRELOADED: Final = (TaskCreate, TaskAcquire, TaskFence)
 _TEXTS: Final = {401: "Unauthorized", 403: "Forbidden"}
 
 
-def root(call: Call) -> HttpResponse:
-    """Answer POST /. Who asks is checked before the body is parsed, except for a token that is inside it (D23)."""
-    call.request.require_json(bytes_max=call.settings.body_bytes_max)
-    denied = {
-        right: _denial(call, right)  # both: which of the two it is stands in the body
-        for right in (Right.PROTOCOL, Right.DELIVER)
-    }
+def _enveloped(answer: tuple[int, Any]) -> HttpResponse:
+    return json_response(*answer)
+
+
+def envelope(call: Call, value: Any, denied: AccessDeniedError | None) -> HttpResponse:
+    """Answer an envelope; a bug is answered in the protocol's own words.
+
+    Args:
+        call: the request.
+        value: its body as JSON, None where it is none.
+        denied: why the headers alone do not give the right; a token in the envelope may.
+    """
     try:
-        value = load_json(call.request.body)
-    except ValueError:
-        value = None
-    if all(denied.values()) and not _head_token(value):
-        raise denied[Right.PROTOCOL] or AccessDeniedError(401, "Unauthorized")
-    if is_queued(value):
-        refused = denied[Right.DELIVER]
-        if refused is not None:
-            raise refused
-        return deliver(call, value)
-    try:
-        return _protocol(call, value, denied[Right.PROTOCOL])
+        return _front_door(call, value, denied)
     except Exception:
         log.exception("bug in a protocol request")
         return _enveloped(encode_refusal(UNPARSED_REFUSAL))
 
 
-def _denial(call: Call, right: Right) -> AccessDeniedError | None:
-    try:
-        call.check(right)
-    except AccessDeniedError as error:
-        return error
-    return None
-
-
-def _head_token(value: Any) -> str | None:
-    head = value.get("head") if isinstance(value, dict) else None
-    token = head.get("auth") if isinstance(head, dict) else None
-    return token if isinstance(token, str) and token else None
-
-
-def _enveloped(answer: tuple[int, Any]) -> HttpResponse:
-    return json_response(*answer)
-
-
-def _protocol(call: Call, value: Any, denied: AccessDeniedError | None) -> HttpResponse:
+def _front_door(call: Call, value: Any, denied: AccessDeniedError | None) -> HttpResponse:
     """Run the front door's checks in the protocol's order (section 1.6), then ask."""
     wire = WireSettings(debug=call.debug is not None, permits=call.node.server.settings.permits)
     envelope = open_envelope(value if isinstance(value, dict) else call.request.body, settings=wire)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from resonate_faas._http.access import Access, Right
-from resonate_faas._http.debug import Debug
 from resonate_faas._http.messages import BODY_BYTES_MAX, HttpRequest, HttpResponse
 from resonate_faas._node import Node
+
+if TYPE_CHECKING:
+    from resonate_faas._http.debug import Debug
 
 WAIT_S_MAX: Final = 20
 """A long poll ends below the idle limit of common proxies (30 s)."""

@@ -5,9 +5,6 @@ Models are built on first use. Source: protocol sections 1 to 3, design section 
 
 from resonate_faas._protocol.answers import (
     Answer,
-    InvalidMessage,
-    PushedExecute,
-    decode_message,
     encode_refusal,
     encode_reply,
 )
@@ -22,18 +19,17 @@ from resonate_faas._protocol.envelope import (
     Refused,
     WireSettings,
     decode_request,
-    load_json,
     open_envelope,
     read_request,
 )
 from resonate_faas._protocol.records import (
     Json,
-    encode_execute,
     encode_unblock,
     promise_record,
     schedule_record,
     task_record,
 )
+from resonate_faas._pushed import InvalidMessage, PushedExecute, decode_message, encode_execute, load_json
 
 __all__ = [
     "KINDS",

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeVar, assert_never
-
-from pydantic import Field
+from typing import TypeVar, assert_never
 
 from resonate_faas._machine import requests as machine
-from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import Promise
 from resonate_faas._machine.requests import Reply
-from resonate_faas._protocol.envelope import PROTOCOL_VERSION, ActionEcho, Decoded, Refused, load_json
-from resonate_faas._protocol.fields import INTEGER_MAX, Wire
+from resonate_faas._protocol.envelope import PROTOCOL_VERSION, ActionEcho, Decoded, Refused
 from resonate_faas._protocol.records import (
     Json,
     found_record,
@@ -40,9 +35,6 @@ from resonate_faas._requests import (
 
 Answer = Reply | Page | Snapshot
 """What the server answers: a page to a search, a snapshot to debug.snap, a reply to everything else."""
-
-BODY_MISSING: Final = "Request body missing."
-NOT_AN_EXECUTE: Final = "Request body must be a valid execute message."
 
 
 def encode_reply(decoded: Decoded, answer: Answer, *, preload: Sequence[Promise] = ()) -> tuple[int, Json]:
@@ -177,58 +169,3 @@ def _there(thing: _Thing | None) -> _Thing:
     if thing is None:
         raise LookupError("the server's reply lacks the record that its answer is made of")
     return thing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushedExecute:
-    """An execute message pushed by a Resonate server: a hint to acquire the task at this version."""
-
-    id: str
-    version: int
-    server_url: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvalidMessage:
-    """A body that is no execute message; answer 400 with this text."""
-
-    error: str
-
-
-class _TaskHint(Wire):
-    id: str
-    version: Annotated[int, Field(ge=0, le=INTEGER_MAX)] = 0
-
-
-class _ExecuteData(Wire):
-    task: _TaskHint
-
-
-class _ExecuteHead(Wire):
-    server_url: str | None = None
-
-
-class _Execute(Wire):
-    kind: Literal["execute"]
-    head: _ExecuteHead | None = None
-    data: _ExecuteData
-
-
-def decode_message(raw: object) -> PushedExecute | InvalidMessage:
-    """Return the pushed execute message, or why the body is none (protocol section 9.1).
-
-    Args:
-        raw: the body (bytes or text), the JSON value it holds, or None where there is no body.
-    """
-    if raw is None or raw in (b"", ""):
-        return InvalidMessage(error=BODY_MISSING)
-    try:
-        value: Any = load_json(raw) if isinstance(raw, bytes | bytearray | str) else raw
-        message = _Execute.model_validate(value)
-    except ValueError:  # bad JSON, and pydantic's ValidationError is a ValueError too
-        return InvalidMessage(error=NOT_AN_EXECUTE)
-    task = message.data.task
-    if id_error(task.id) is not None:
-        return InvalidMessage(error=NOT_AN_EXECUTE)
-    server_url = None if message.head is None else message.head.server_url
-    return PushedExecute(id=task.id, version=task.version, server_url=server_url)

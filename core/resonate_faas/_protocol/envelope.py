@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_core import from_json
 
 from resonate_faas._addresses import AddressPolicy
 from resonate_faas._machine.objects import PromiseState
@@ -19,6 +18,7 @@ from resonate_faas._machine.requests import PromiseCreate, PromiseSettle, TaskFe
 from resonate_faas._protocol import promises, schedules, tasks
 from resonate_faas._protocol.fields import CLOCK_MAX, Wire, describe, id_rule, text_at_most
 from resonate_faas._protocol.promises import RequestData, Scope
+from resonate_faas._pushed import load_json
 from resonate_faas._requests import WireRequest
 
 PROTOCOL_VERSION: Final = "2026-04-01"
@@ -238,15 +238,6 @@ def read_request(envelope: Envelope, *, settings: WireSettings) -> Decoded | Ref
         request=request,
         action=action,
     )
-
-
-def load_json(raw: bytes | bytearray | str) -> Any:
-    """Return the JSON value of a body.
-
-    Raises:
-        ValueError: it is not JSON (NaN, lone surrogates and endless nesting are not), or not UTF-8.
-    """
-    return from_json(raw.encode() if isinstance(raw, str) else raw, allow_inf_nan=False)
 
 
 _Data = TypeVar("_Data", bound=RequestData)

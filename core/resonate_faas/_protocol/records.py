@@ -20,6 +20,7 @@ from resonate_faas._machine.objects import (
     Value,
     is_external,
 )
+from resonate_faas._pushed import encode_execute
 from resonate_faas._requests import Snapshot
 
 Json = dict[str, Any]
@@ -113,15 +114,6 @@ def snapshot_record(snapshot: Snapshot) -> Json:
             for timeout in _task_timeouts(stored.id, stored.task)
         ],
         "messages": [record for message in snapshot.messages for record in _snapshot_message(message)],
-    }
-
-
-def encode_execute(task_id: str, version: int, server_url: str | None = None) -> Json:
-    """Return an execute message (protocol section 1.3); the head is an object even when empty."""
-    return {
-        "kind": "execute",
-        "head": _present({"serverUrl": server_url}),
-        "data": {"task": {"id": task_id, "version": version}},
     }
 
 
