@@ -7,8 +7,9 @@ from datetime import timedelta
 from threading import Event, Thread
 from typing import Any
 
+import pytest
 from tests.engine.meter import CountingQueue
-from tests.engine.stage import begun, staged
+from tests.engine.stage import begun
 
 from resonate_faas import Constant, Context, Resonate, StepContext
 from resonate_faas._machine.objects import Object, PromiseObject, PromiseState
@@ -66,25 +67,6 @@ def test_a_call_on_record_keeps_its_deadline_in_every_later_activation() -> None
     assert stage.object("root:1").promise.timeout_at == EPOCH_MS + 100_000
 
 
-async def registered_timeout(ctx: Context) -> None:
-    ctx.run(bounded)
-    await ctx.promise()
-
-
-def bounded(step: StepContext) -> None:
-    if step.info.attempt == 1:
-        raise ValueError
-
-
-def test_the_timeout_a_function_is_registered_with_rides_as_an_options_does() -> None:
-    stage = staged(registered_timeout)
-    options: dict[str, Any] = {"timeout": timedelta(seconds=50), "retry": Constant(delay=10)}
-    stage.outside.resonate.register(**options)(bounded)
-    stage.start("registered_timeout")
-    stage.play(until_ms=stage.clock.now_ms() + 1_000)
-    assert stage.object("root:1").promise.timeout_at == EPOCH_MS + 50_000
-
-
 # ---- with threads: calls that are running while other things are committed
 
 
@@ -109,7 +91,7 @@ class Threads:
     """A deployment whose steps run in threads; the clock stands still unless told."""
 
     def __init__(self, *functions: Any, lease_ms: int = 30_000) -> None:
-        resonate = Resonate()
+        self.resonate = resonate = Resonate()
         for function in functions:
             resonate.register(function)
         self.clock = FakeClock()
@@ -153,7 +135,8 @@ class Threads:
         return thread
 
 
-def test_a_running_call_with_an_explicit_timeout_rides_with_anothers_outcome() -> None:
+@pytest.mark.parametrize("is_registered", [False, True])
+def test_a_running_call_with_an_explicit_timeout_rides_with_anothers_outcome(is_registered: bool) -> None:
     visible, said = Event(), []
 
     def patient() -> str:
@@ -162,15 +145,18 @@ def test_a_running_call_with_an_explicit_timeout_rides_with_anothers_outcome() -
         return "patient"
 
     async def pair(ctx: Context) -> list[str]:
-        slow = ctx.options(timeout=500).run(patient)
+        slow = ctx.run(patient) if is_registered else ctx.options(timeout=500).run(patient)
         plain = ctx.run(lambda: "plain")
         return await ctx.gather(slow, plain)
 
     threads = Threads(pair)
+    if is_registered:
+        threads.resonate.register(timeout=timedelta(seconds=500))(patient)
     threads.events["root:1"] = visible
     threads.run("pair")
     assert said == [PromiseState.PENDING]
-    assert threads.promise("root:1").promise.created_at == EPOCH_MS
+    promise = threads.promise("root:1").promise
+    assert (promise.created_at, promise.timeout_at) == (EPOCH_MS, EPOCH_MS + 500_000)
     assert threads.promise("root").promise.state is PromiseState.RESOLVED
 
 

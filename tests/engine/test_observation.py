@@ -187,3 +187,22 @@ def test_the_winner_is_told_only_after_the_race_was_awaited_live_and_on_replay()
     stage = begun(asks, within_ms=100_000)
     assert stage.outcome() == ("value", 0)
     assert asked == ["await the race before you ask for its winner"] * 2
+
+
+def test_of_members_seen_together_the_one_that_settled_first_wins() -> None:
+    """However late the activation comes: the choice is by instants, then by place."""
+
+    async def races(ctx: Context) -> int:
+        race = ctx.race(ctx.promise(), ctx.promise(), ctx.promise())
+        await race
+        return race.winner
+
+    for instants, winner in (((3, 2, 1), 2), ((3, 1, 2), 1), ((2, 1, 1), 1), ((1, 1, 1), 0)):
+        stage = begun(races)
+        for instant in (1, 2, 3):
+            stage.clock.advance(1)
+            for number, at in enumerate(instants, start=1):
+                if at == instant:
+                    stage.outside.client.settle(f"root:{number}", PromiseState.RESOLVED)
+        stage.play(until_ms=stage.clock.now_ms() + 1_000)
+        assert stage.outcome() == ("value", winner), instants
