@@ -11,6 +11,7 @@ from resonate_faas.checks import _effects, _sql
 from resonate_faas.checks._findings import Finding, Rule, finding
 from resonate_faas.checks._keys import is_fresh, is_open, key_of
 from resonate_faas.checks._messages import in_step
+from resonate_faas.checks._once import is_done_once
 from resonate_faas.checks._program import Program, own
 from resonate_faas.checks._scopes import Function, Module, Scope
 from resonate_faas.checks._state import changed_object
@@ -90,7 +91,12 @@ def _repeated(program: Program, function: Function, node: ast.Call) -> tuple[str
     """Return the code of what a call repeats when its step runs again, and what the call is."""
     sql = _sql_code(program, function, node)
     if sql is not None:
-        return None if _is_caught(function, node) else (sql, "")
+        is_told_apart = _is_caught(function, node) or is_done_once(program, function, node)
+        return (
+            None
+            if is_told_apart or (sql == "RF201" and key_of(program, node, function) is not None)
+            else (sql, "")
+        )
     store = _store_code(program, function, node)
     if store is not None:
         return store, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
@@ -81,9 +82,7 @@ def _sarif(report: Report) -> str:
     rules = [
         {
             "id": code,
-            "name": "".join(
-                word.capitalize() for word in rule.name.replace("()", "").replace("-", " ").split()
-            ),
+            "name": "".join(word.capitalize() for word in re.findall(r"\w+", rule.name)),
             "shortDescription": {"text": rule.name},
             "fullDescription": {"text": f"{rule.why}. Use {rule.cure}."},
             "help": {
