@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from tests.bench.counted import MONTH_MS, workflows
 
-from resonate_faas import Store
-from resonate_faas._client import Invocation
+from resonate_faas import Invocation, Store
 from resonate_faas._clock import SystemClock
 from resonate_faas._machine.objects import Execute
 from resonate_faas._node import Node

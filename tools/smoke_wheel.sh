@@ -21,8 +21,8 @@ async def double(ctx: Context, n: int) -> int:
     return await ctx.run(lambda: n * 2)
 PY
 "$work/venv/bin/python" - <<'PY'
+from resonate_faas import Invocation
 from resonate_faas_local import LocalNode
-from resonate_faas._client import Invocation
 from workflows import resonate
 
 with LocalNode(resonate, "smoke.db") as node:

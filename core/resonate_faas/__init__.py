@@ -53,6 +53,7 @@ from resonate_faas._http_errors import (
     PromiseNotFoundError,
     RouteNotFoundError,
 )
+from resonate_faas._invocation import Invocation
 from resonate_faas._machine.objects import PromiseState
 from resonate_faas._ports import Clock, Queue, Session, Store
 from resonate_faas._resonate import Resonate
@@ -86,6 +87,7 @@ __all__ = [
     "Info",
     "InvalidFieldError",
     "InvalidNameError",
+    "Invocation",
     "InvocationConflictError",
     "LimitExceededError",
     "Linear",

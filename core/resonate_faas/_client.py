@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any, Final
 
 from resonate_faas._engine.calls import marks_of
@@ -15,6 +13,7 @@ from resonate_faas._engine.invocation import invocation
 from resonate_faas._engine.options import milliseconds
 from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Registry
 from resonate_faas._errors import ApplicationError, InvocationConflictError, RequestRefusedError
+from resonate_faas._invocation import Invocation
 from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -34,29 +33,6 @@ from resonate_faas._server import Server
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 NAME_PART_MAX: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
-    """What to start.
-
-    Attributes:
-        function: a registered name.
-        args: JSON data.
-        kwargs: JSON data.
-        id: the execution's; None: a fresh one is made.
-        version: 0: the newest.
-        timeout: seconds or timedelta until the execution's deadline; None: the function's own, else one day.
-        delay: seconds or timedelta before it starts.
-    """
-
-    function: str
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] | None = None
-    id: str | None = None
-    version: int = 0
-    timeout: timedelta | float | None = None
-    delay: timedelta | float | None = None
 
 
 class Client:

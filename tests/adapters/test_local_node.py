@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from tests.adapters.dev_server import until
 
-from resonate_faas import Context, Resonate, StoreUnavailableError
-from resonate_faas._client import Invocation
+from resonate_faas import Context, Invocation, Resonate, StoreUnavailableError
 from resonate_faas._clock import SystemClock
 from resonate_faas._engine.invocation import invocation
 from resonate_faas._machine.objects import PromiseState, TaskState

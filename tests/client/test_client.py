@@ -23,7 +23,8 @@ from resonate_faas import (
     RequestRefusedError,
     Resonate,
 )
-from resonate_faas._client import Client, Invocation, fresh_id
+from resonate_faas._client import Client, fresh_id
+from resonate_faas._invocation import Invocation
 from resonate_faas._machine.ids import id_error
 from resonate_faas._machine.objects import BRANCH, ORIGIN, PARENT, SCOPE, TARGET, PromiseState
 from resonate_faas._node import Node

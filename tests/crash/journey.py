@@ -10,8 +10,7 @@ import sys
 import threading
 from typing import Final
 
-from resonate_faas import Constant, Context, Resonate, StepContext
-from resonate_faas._client import Invocation
+from resonate_faas import Constant, Context, Invocation, Resonate, StepContext
 from resonate_faas_local import LocalNode
 
 STEPS: Final = 20

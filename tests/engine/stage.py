@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from resonate_faas import Resonate, StepContext, StoreError
-from resonate_faas._client import Invocation
+from resonate_faas import Invocation, Resonate, StepContext, StoreError
 from resonate_faas._engine.execution import Execution, Round
 from resonate_faas._engine.invocation import invoked
 from resonate_faas._machine.objects import Execute, Message, Object, Promise, PromiseObject, PromiseState

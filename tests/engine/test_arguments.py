@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from resonate_faas import ArgumentsError, Context, EncodingError, PromiseTimeoutError, Resonate
-from resonate_faas._client import Invocation
+from resonate_faas import ArgumentsError, Context, EncodingError, Invocation, PromiseTimeoutError, Resonate
 from resonate_faas.testing._deployment import MemoryDeployment
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from tests.engine.stage import NAME, Stage, begun, note, staged
 
-from resonate_faas import Context, InvocationConflictError
-from resonate_faas._client import Invocation
+from resonate_faas import Context, Invocation, InvocationConflictError
 from resonate_faas._engine.ids import detached_id
 from resonate_faas._machine.objects import PARENT, PromiseObject, PromiseState
 

@@ -12,10 +12,10 @@ from resonate_faas import (
     Context,
     FunctionNotFoundError,
     InvalidNameError,
+    Invocation,
     Resonate,
     StepContext,
 )
-from resonate_faas._client import Invocation
 from resonate_faas._engine.registry import Registry, describe
 from resonate_faas.testing._deployment import MemoryDeployment
 

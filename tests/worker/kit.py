@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from resonate_faas import Resonate
-from resonate_faas._client import Invocation
+from resonate_faas import Invocation, Resonate
 from resonate_faas._engine.steps import Launch
 from resonate_faas._machine.objects import (
     DEFAULT_RULES,

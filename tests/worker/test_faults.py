@@ -8,8 +8,7 @@ import pytest
 from tests.worker.flows import RESULT, everything, shape
 from tests.worker.kit import DAY_MS, LEASE_MS, World
 
-from resonate_faas import StoreError
-from resonate_faas._client import Invocation
+from resonate_faas import Invocation, StoreError
 from resonate_faas._machine.objects import TaskState
 from resonate_faas._node import Node
 from resonate_faas._worker import WorkerSettings

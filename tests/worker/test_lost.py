@@ -17,8 +17,7 @@ from tests.worker.kit import (
     start,
 )
 
-from resonate_faas import Context, Resonate
-from resonate_faas._client import Invocation
+from resonate_faas import Context, Invocation, Resonate
 from resonate_faas._machine.objects import Execute, Object, PromiseObject, PromiseState, TaskState
 from resonate_faas._machine.requests import TaskHalt
 from resonate_faas._node import Node

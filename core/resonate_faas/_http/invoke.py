@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from resonate_faas._client import Invocation
 from resonate_faas._http.messages import HttpResponse, json_response
 from resonate_faas._http.room import Call
 from resonate_faas._http_errors import InvalidFieldError
+from resonate_faas._invocation import Invocation
 from resonate_faas._machine.ids import id_error
 
 DURATION_S_MAX: Final = 10 * 365 * 86_400

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from resonate_faas._client import Invocation
 from resonate_faas._engine.steps import Launch
+from resonate_faas._invocation import Invocation
 from resonate_faas._links import Links
 from resonate_faas._machine.objects import DEFAULT_RULES, PromiseObject, PromiseState, Rules
 from resonate_faas._node import Node
