@@ -11,10 +11,12 @@ from tests.worker.kit import DAY_MS, LEASE_MS, World
 from resonate_faas import Invocation, StoreError
 from resonate_faas._machine.objects import TaskState
 from resonate_faas._node import Node
-from resonate_faas._worker import WorkerSettings
+from resonate_faas._worker import Ended, WorkerSettings
 from resonate_faas.testing import EPOCH_MS, Fault, FaultyStore, MemoryStore
 from resonate_faas.testing._deployment import InlineRunner
 
+DURATION_MS = 55_000
+"""What the workflow takes without a fault, if nothing but due instants moves the clock."""
 WRITES = 40
 """More than the workflow makes."""
 
@@ -33,7 +35,7 @@ def run(world: World, faults: dict[int, Fault], calls: list[str]) -> tuple[Node,
     for _ in range(2_000):
         for message in world.take():
             try:
-                node.deliver(message)
+                world.ended.append(node.deliver(message))
             except StoreError:
                 continue  # not redelivered: the sweep must do
         node.server.sweep()
@@ -46,9 +48,11 @@ def run(world: World, faults: dict[int, Fault], calls: list[str]) -> tuple[Node,
 
 @cache
 def fault_free() -> tuple[tuple[tuple[str, object], ...], tuple[str, ...], int]:
+    """Return the records, the steps run, and the number of writes."""
     world, calls = World(MemoryStore(), auto=True), list[str]()
     node, store = run(world, {}, calls)
     assert node.client.result(world.get().promise) == RESULT
+    assert world.get().promise.settled_at == EPOCH_MS + DURATION_MS
     world.close()
     return tuple(shape(world).items()), tuple(calls), store.writes
 
@@ -71,6 +75,7 @@ def test_a_write_whose_answer_is_lost_or_that_must_be_repeated_changes_nothing(
     assert node.client.result(world.get().promise) == RESULT
     assert tuple(shape(world).items()) == fault_free()[0]
     assert tuple(calls) == fault_free()[1], "no step ran twice"
+    assert Ended.LOST not in world.ended, "a lost answer is told from a lost lease"
     world.close()
 
 
@@ -87,6 +92,11 @@ def test_a_write_that_fails_costs_at_most_one_more_run_of_a_step(number: int) ->
     assert set(calls) == set(fault_free()[1])
     assert len(calls) <= len(fault_free()[1]) + 2, "at most the round that was not recorded"
     assert world.task().state is TaskState.FULFILLED
+    settled_at = world.get().promise.settled_at
+    assert settled_at is not None
+    assert settled_at < EPOCH_MS + DURATION_MS + 2 * LEASE_MS // 3, (
+        "given back at once, not at the lease's end"
+    )
     world.close()
 
 
