@@ -1,0 +1,42 @@
+"""A second opinion: the contract without its concurrent parts, over moto's DynamoDB, one request at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count as counted
+from typing import Any
+
+import pytest
+from tests.emulators.moto_server import found_or_skip, running
+
+from resonate_faas.testing import StoreContract
+from resonate_faas.testing._contract_concurrency import ConcurrencyContract
+from resonate_faas_aws import DynamoDBStore, _reading, create_table
+
+MOTO_TRANSACTION_MAX = 25
+"""moto knows the bound of TransactGetItems before 2022; above it our two rounds of batches are exercised."""
+
+_names = counted(1)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    found_or_skip()
+    with running(tmp_path_factory.mktemp("moto")) as emulator:
+        yield emulator.client("dynamodb")
+
+
+class TestDynamoDBStoreOnMoto(StoreContract):
+    HISTORY_RECORDS = 2_500
+
+    @pytest.fixture
+    def store(
+        self, client: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[DynamoDBStore]:
+        if hasattr(ConcurrencyContract, request.function.__name__):
+            pytest.skip("moto answers one request at a time: concurrency is tested on ministack")
+        monkeypatch.setattr(_reading, "TRANSACTION_MAX", MOTO_TRANSACTION_MAX)
+        name = f"contract-{next(_names)}"
+        create_table(client, name)
+        yield DynamoDBStore(name, client=client)
+        client.delete_table(TableName=name)
