@@ -11,6 +11,7 @@ import pytest
 from tests.rules.snippets import PRELUDE
 
 from resonate_faas._engine.registry import describe
+from resonate_faas.checks import Settings, check_sources
 from resonate_faas.checks._program import Program
 from resonate_faas.checks._resolve import Project
 from resonate_faas.checks._scopes import build
@@ -165,3 +166,21 @@ def test_a_context_is_known_under_whatever_name_it_is_passed() -> None:
 )
 def test_cycles_end(text: str) -> None:
     program_of(text)
+
+
+def test_a_long_chain_of_calls_is_followed_to_its_end() -> None:
+    length = 2_000
+    chain = "".join(f"def h{n}(): return h{n + 1}()\n" for n in range(length))
+    text = f"import time\n{chain}def h{length}(): return time.time()\nasync def w(ctx: Context): h0()\n"
+    report = check_sources({PurePath("workflows.py"): PRELUDE + text})
+    assert [one.code for one in report.findings] == ["RF103"]
+
+
+def test_promises_are_counted_through_a_chain_of_helpers() -> None:
+    chain = "".join(f"async def h{n}(ctx): await h{n + 1}(ctx)\n" for n in range(2_000))
+    text = f"{chain}async def h2000(ctx): await ctx.run(print)\nasync def w(ctx: Context): await h0(ctx)\n"
+    report = check_sources({PurePath("workflows.py"): PRELUDE + text}, Settings(max_promises=1))
+    assert report.findings == ()  # a chain this long counts as if it ended: an estimate, not an error
+    short = "async def h(ctx):\n    await ctx.run(print)\n    await ctx.run(print)\nasync def w(ctx: Context): await h(ctx)\n"
+    report = check_sources({PurePath("workflows.py"): PRELUDE + short}, Settings(max_promises=1))
+    assert [(one.code, one.line) for one in report.findings] == [("RF405", 4)]

@@ -14,6 +14,8 @@ from resonate_faas.checks._resolve import CONTEXT
 from resonate_faas.checks._scopes import Function
 
 _CHILDREN: Final = frozenset({f"{CONTEXT}.run", f"{CONTEXT}.rpc", f"{CONTEXT}.map"})
+_DEPTH_MAX: Final = 40
+"""Longer chains of calls than this count as if they ended there."""
 _COMPREHENSIONS: Final = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 
 
@@ -24,6 +26,7 @@ class Count:
         self._program = program
         self._bounds = Bounds(program)
         self._known: dict[Function, int] = {}
+        self._depth = 0
         self._callees: dict[Function, set[Function]] = {}
 
     def check(self, promises_max: int) -> Iterator[Finding]:
@@ -52,6 +55,16 @@ class Count:
             self._callees[function] = set()
             self._known[function] = self._body(function.body, function)
         return self._known[function]
+
+    def _of_callee(self, callee: Function, function: Function) -> int:
+        """Return the estimate of what a function calls; nothing if it takes no steps, or the chain is too long."""
+        if not self._program.takes_steps(callee) or self._depth >= _DEPTH_MAX:
+            return 0
+        self._callees[function].add(callee)
+        self._depth += 1
+        total = self.of(callee)
+        self._depth -= 1
+        return total
 
     def _body(self, body: Iterable[ast.stmt], function: Function) -> int:
         return sum(self._statement(one, function) for one in body)
@@ -98,8 +111,7 @@ class Count:
     def _call(self, node: ast.Call, function: Function) -> int:
         ref = self._program.resolver.resolve(node.func, function)
         if isinstance(ref, Function):
-            self._callees[function].add(ref)
-            return self.of(ref)
+            return self._of_callee(ref, function)
         path = self._program.resolver.path(node.func, function)
         if path not in DURABLE:
             return 0
@@ -107,8 +119,7 @@ class Count:
         if path in _CHILDREN and node.args:
             for target in self._program.candidates(node.args[0], function):
                 if isinstance(target, Function) and target in self._program.workflow_code:
-                    self._callees[function].add(target)
-                    child = max(child, self.of(target))
+                    child = max(child, self._of_callee(target, function))
         times = 1
         if path == f"{CONTEXT}.map" and len(node.args) > 1:
             times = self._bounds.times(node.args[1], function) or 1

@@ -63,7 +63,8 @@ class Order:
                 yield node, node.generators[0].iter
             elif isinstance(node, ast.Starred) and isinstance(node.ctx, ast.Load):
                 call = function.module.parents.get(node)
-                if isinstance(call, ast.Call) and self._program.has_steps([call], function):
+                is_plain = not isinstance(node.value, ast.ListComp | ast.GeneratorExp)
+                if is_plain and isinstance(call, ast.Call) and self._program.has_steps([call], function):
                     yield node, node.value
 
     def _decides(self, body: Sequence[ast.AST], function: Function) -> bool:

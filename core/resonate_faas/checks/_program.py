@@ -52,7 +52,7 @@ class Program:
         self.foreign_steps: list[tuple[Function, ast.Call]] = []
         self._registered: dict[str, list[Function]] = {}
         self.starts_of = cache(self._starts_of)
-        self.takes_steps = cache(self._takes_steps)
+        self._taking: frozenset[Function] | None = None
         for function in project.functions():
             self._mark_annotated(function)
         for function in project.functions():
@@ -61,6 +61,7 @@ class Program:
         for workflow in self.workflows:
             self._reach(workflow, Reach(workflow, None), self.workflow_code)
         self._find_steps()
+        self.resolver.remember()
 
     # ---- what is what
 
@@ -178,7 +179,7 @@ class Program:
     def _find_steps(self) -> None:
         roots = [one for group in self._registered.values() for one in group]
         for function in list(self.workflow_code):
-            for call, targets in self.starts_of(function):
+            for call, targets in self._starts_of(function):
                 for target in targets:
                     if isinstance(target, Function):
                         roots.append(target)
@@ -250,17 +251,28 @@ class Program:
         """True for a call that adds a record."""
         return isinstance(node, ast.Call) and self.resolver.path(node.func, function) in DURABLE
 
-    def _takes_steps(self, function: Function) -> bool:
-        waiting, seen = [function], {function}
+    def takes_steps(self, function: Function) -> bool:
+        """True if a function takes durable steps, directly or through what it calls."""
+        if self._taking is None:
+            self._taking = self._all_taking()
+        return function in self._taking
+
+    def _all_taking(self) -> frozenset[Function]:
+        """Go from the functions with durable calls to their callers, once for the whole program."""
+        callers: dict[Function, list[Function]] = {}
+        waiting: list[Function] = []
+        for function in self.project.functions():
+            for callee, _ in self.edges(function):
+                callers.setdefault(callee, []).append(function)
+            if any(self.is_durable(call, function) for call in function.calls()):
+                waiting.append(function)
+        taking = set(waiting)
         while waiting:
-            one = waiting.pop()
-            if any(self.is_durable(node, one) for node in one.nodes):
-                return True
-            for callee, _ in self.edges(one):
-                if callee not in seen:
-                    seen.add(callee)
-                    waiting.append(callee)
-        return False
+            for caller in callers.get(waiting.pop(), ()):
+                if caller not in taking:
+                    taking.add(caller)
+                    waiting.append(caller)
+        return frozenset(taking)
 
     def has_steps(self, nodes: Iterable[ast.AST], function: Function) -> bool:
         """True if any of the nodes, or what they hold, takes a durable step, directly or through a helper."""

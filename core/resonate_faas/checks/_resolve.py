@@ -99,11 +99,23 @@ class Resolver:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self._known: dict[tuple[ast.expr, Scope], Ref | None] | None = None
+
+    def remember(self) -> None:
+        """Resolve each expression only once from now on: the contexts that are passed on are all known."""
+        self._known = {}
 
     def resolve(self, node: ast.expr, scope: Scope, depth: int = 0) -> Ref | None:
         """Return what an expression refers to; None: it cannot be told."""
         if depth > _DEPTH_MAX:
             return None
+        if self._known is None or depth:
+            return self._resolved(node, scope, depth)
+        if (node, scope) not in self._known:
+            self._known[node, scope] = self._resolved(node, scope, depth)
+        return self._known[node, scope]
+
+    def _resolved(self, node: ast.expr, scope: Scope, depth: int) -> Ref | None:
         match node:
             case ast.Name():
                 return self.name(node.id, scope, depth + 1)
