@@ -21,10 +21,11 @@ from typing import Any
 
 import pytest
 
+from resonate_faas_gcp import firestore_channel
+
 PATIENCE_S = 60.0
 _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-_OWNER = (("authorization", "Bearer owner"),)  # passes the emulator's security rules
 _projects = count(1)
 
 
@@ -39,13 +40,8 @@ class FirestoreEmulator:
         self.address = address
 
     def channel(self) -> Any:
-        """Return a new channel that acts as the database's owner."""
-        import grpc
-        from tests.emulators.grpc_calls import with_metadata
-
-        from resonate_faas_gcp import firestore_channel
-
-        return grpc.intercept_channel(firestore_channel(self.address), with_metadata(_OWNER))
+        """Return a new channel."""
+        return firestore_channel(self.address)
 
     def project(self) -> str:
         """Return the name of a project that no test has used: it is empty."""
@@ -64,7 +60,10 @@ def running() -> FirestoreEmulator:
     command = ["java", "-Duser.language=en", "-Xmx1g", "-cp", str(jar), _MAIN, "start", "--host=127.0.0.1"]
     with path.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*command, f"--port={port}", "--database-mode=firestore-native"], stdout=log, stderr=log, cwd=folder
+            [*command, f"--port={port}", "--database-mode=firestore-native"],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
         )
     atexit.register(_stop, process, folder)
     _wait_ready(process, f"http://127.0.0.1:{port}/", path)

@@ -1,40 +1,13 @@
-"""gRPC interceptors for tests: one adds metadata to each call, one counts calls and may let them go wrong."""
+"""A gRPC interceptor that counts calls."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
-
-
-class _Details(NamedTuple):
-    method: str
-    timeout: float | None
-    metadata: Any
-    credentials: Any
-    wait_for_ready: bool | None
-    compression: Any
-
-
-class _Metadata(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
-    def __init__(self, metadata: tuple[tuple[str, str], ...]) -> None:
-        self._metadata = metadata
-
-    def _extended(self, call: Callable[..., Any], details: Any, request: Any) -> Any:
-        metadata = (*(details.metadata or ()), *self._metadata)
-        return call(
-            _Details(details.method, details.timeout, metadata, details.credentials, None, None), request
-        )
-
-    intercept_unary_unary = intercept_unary_stream = _extended
-
-
-def with_metadata(metadata: tuple[tuple[str, str], ...]) -> Any:
-    """Return an interceptor that adds metadata to each call."""
-    return _Metadata(metadata)
 
 
 class CallCounter(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
