@@ -33,7 +33,9 @@ def check(
         str | None, typer.Option(metavar="CODES", help="Only these, or their beginnings: RF101,RF4.")
     ] = None,
     ignore: Annotated[str, typer.Option(metavar="CODES", help="All but these.")] = "",
-    max_promises: Annotated[int | None, typer.Option(metavar="N", help="Limit of one root, for RF405.")] = None,
+    max_promises: Annotated[
+        int | None, typer.Option(metavar="N", help="Limit of one root, for RF405.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings, in place of the nearest pyproject.toml.")
     ] = None,
