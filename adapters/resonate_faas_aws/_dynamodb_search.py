@@ -23,8 +23,8 @@ _BEFORE_ALL: Final = "\x00"
 class Search:
     """One search of the table; ids ascend across pages too.
 
-    By origin or branch: what stands in the partition of that name is read there, strongly consistent; what stands
-    elsewhere comes from the index, and may lag. Other searches of promises and tasks read the whole table for each
+    By origin or branch: the object of that id and those of its partition are read there, strongly consistent; what
+    stands elsewhere comes from the index, and may lag. Other searches of promises and tasks read the whole table for each
     page: they are an operator's, not a workflow's.
     """
 
@@ -55,14 +55,16 @@ class Search:
 
     def _tagged(self, tag: str, text: str, behind: str) -> Iterator[Object]:
         """Yield the objects with an origin or branch, ids ascending."""
-        near = sorted(
-            (one for one in self._in_partition(text) if one.id > behind), key=lambda found: found.id
-        )
+        near = sorted((one for one in self._near(text) if one.id > behind), key=lambda found: found.id)
         return heapq.merge(near, self._indexed(tag, text, behind), key=lambda found: found.id)
 
-    def _in_partition(self, text: str) -> Iterator[Object]:
+    def _near(self, text: str) -> Iterator[Object]:
+        """Yield what is in no index: the object of this id, and those of its partition."""
         if id_error(text) is not None:
             return
+        own = place_of(text)
+        if own[0] != text:
+            yield from (found.object for found in self._reader.objects([own]) if found.object is not None)
         for page in self._reader.partition(text, _BEFORE_ALL):
             yield from (found.object for found in page if found.object is not None)
 
@@ -82,8 +84,7 @@ class Search:
             answer = self._calls.read("query", **request)
             places: list[Place] = [(item["pk"]["S"], item["sk"]["S"]) for item in answer["Items"]]
             found = [one.object for one in self._reader.objects(places) if one.object is not None]
-            # An object that left this partition's name meanwhile is told by the partition, if at all.
-            elsewhere = (one for one in found if place_of(one.id)[0] != text)
+            elsewhere = (one for one in found if text not in {one.id, place_of(one.id)[0]})
             yield from sorted(elsewhere, key=lambda one: one.id)
             if "LastEvaluatedKey" not in answer:
                 return

@@ -6,7 +6,8 @@ Attributes of an object's item, one letter each since DynamoDB bills names too::
     v  the revision          n  the nonce of the transaction that wrote it
     p  q                     the marks of the payloads kept aside (param, value)
     s  d                     shard and instant of the due index, while something is due
-    o  b                     digests of the origin and branch tags, where they differ from the partition
+    o  b                     digests of the origin and branch tags, where they name another id than the
+                             object's own or its partition's
     i  the key, in items that an index holds
 
 A payload's item holds ``m``, the mark that the object must name, ``c``, the data as it is, and ``h``, the headers
@@ -210,7 +211,7 @@ def _index(stored: Object, partition: str, rules: Rules) -> Item:
     if isinstance(stored, PromiseObject):
         for name, tag in (("o", ORIGIN), ("b", BRANCH)):
             text = stored.promise.tags.get(tag)
-            if text is not None and text != partition:
+            if text is not None and text not in {partition, stored.id}:
                 found[name] = {"B": index_digest(text)}
     return {**found, "i": {"S": stored.id}} if found else found
 
