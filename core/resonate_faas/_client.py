@@ -133,7 +133,10 @@ class Client:
         Raises:
             DurableError: rejected, timed out or cancelled; or the exception the function raised, if allow-listed.
             DecodingError: the record can't be read.
+            RequestRefusedError: it is still pending.
         """
+        if promise.state is PromiseState.PENDING:
+            raise RequestRefusedError(409, f"promise {promise.id!r} is still pending: wait for it first")
         if promise.state is PromiseState.RESOLVED:
             return self._codec.decode(promise.value, NO_HINT, promise.id)
         raise self._codec.decode_error(promise)

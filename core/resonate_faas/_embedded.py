@@ -198,13 +198,21 @@ class EmbeddedSession:
             self._is_held = False
             return {}
 
-    def release(self, *, reason: str | None = None, back_off: bool = False) -> None:
+    def release(
+        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+    ) -> None:
         """Give the lease back; one that is lost already stays lost."""
         with self._lock:
             if not self._is_held:
                 return
             self._is_held = False
-            request = Yield(id=self._id, version=self._version, reason=reason, back_off=back_off)
+            request = Yield(
+                id=self._id,
+                version=self._version,
+                reason=reason,
+                back_off=back_off,
+                is_interrupted=is_interrupted,
+            )
             self._server.ask(request, known={self._id: self._task})
 
     def heartbeat(self) -> None:

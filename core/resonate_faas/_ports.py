@@ -217,8 +217,19 @@ class Session(Protocol):
             TaskNotAcquiredError: the lease is not ours.
         """
 
-    def release(self, *, reason: str | None = None, back_off: bool = False) -> None:
-        """Give the lease back, to be taken again at once, or after a back-off; never raises TaskNotAcquiredError."""
+    def release(
+        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+    ) -> None:
+        """Give the lease back, to be taken again at once, or after a back-off; never raises TaskNotAcquiredError.
+
+        Args:
+            reason: shown until the task records something new.
+            back_off: let another version of the code have the first try.
+            is_interrupted: the process was told to end: this activation does not count as one that recorded nothing.
+        """
+
+    def left_ms(self) -> int:
+        """Return the milliseconds until the lease counts as lost, by the monotonic clock; no I/O, from any thread."""
 
     def heartbeat(self) -> None:
         """Extend the lease, unless a recent commit did. Called from another thread than the rest.

@@ -92,15 +92,12 @@ def _wakes(stored: PromiseObject, now_ms: int, policy: WakePolicy) -> list[int]:
     wakes = []
     if promise.is_timer or promise.timeout_at - now_ms <= policy.blind_ms:
         wakes.append(promise.timeout_at)
-    if task is not None and task.state is TaskState.PENDING and task.retry_at is not None:
-        first_dispatch = max(task.retry_at, stored.not_before)
-        if stored.dispatches == 0 or first_dispatch - now_ms <= policy.blind_ms:
-            wakes.append(first_dispatch)
-    if (
-        task is not None
-        and task.state is TaskState.ACQUIRED
-        and task.expires_at is not None
-        and policy.fast_recovery
-    ):
+    if task is None:
+        return wakes
+    if task.state is TaskState.PENDING and task.retry_at is not None and stored.dispatches == 0:
+        wakes.append(
+            max(task.retry_at, stored.not_before)
+        )  # a later dispatch repairs a lost one: the sweep's work
+    if task.state is TaskState.ACQUIRED and task.expires_at is not None and policy.fast_recovery:
         wakes.append(task.expires_at)
     return wakes

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from resonate_faas._engine.codec import Codec
 from resonate_faas._engine.execution import EngineSettings, Execution
@@ -79,14 +79,7 @@ class WorkerSettings:
         return max(self.lease_ms // 15, 1)
 
 
-class LeasedSession(Session, Protocol):
-    """A session that knows by the monotonic clock alone how long its lease is good for."""
-
-    def left_ms(self) -> int:
-        """Return the milliseconds until the lease counts as lost; no I/O, callable from any thread."""
-
-
-OpenSession = Callable[[str, str], LeasedSession]
+OpenSession = Callable[[str, str], Session]
 """Opens a session from (task id, pid)."""
 
 
@@ -308,7 +301,7 @@ class _Activation:
             reason = f"{reason}; running: {', '.join(sorted(set(self.started.values())))}"
         elif launches:
             reason = f"{reason}; next: {launches[0].function.name}"
-        self.session.release(reason=reason)
+        self.session.release(reason=reason, is_interrupted=self.stopping)
         return Ended.RELEASED
 
     def _wait_for_steps(self, execution: Execution) -> Ended | None:

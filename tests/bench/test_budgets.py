@@ -82,22 +82,22 @@ def test_a_fan_out_sends_one_execute_per_task_and_one_to_the_parent() -> None:
     assert cost.end.executes == 0
 
 
-def test_each_dispatch_arms_one_near_wake_that_repeats_it_if_nobody_takes_the_task() -> None:
+def test_a_dispatch_sends_no_poke_since_the_sweep_repeats_one_that_was_lost() -> None:
     cost = rpc_cost(100)
-    assert (cost.parent.pokes, cost.children.pokes, cost.end.pokes) == (100, 1, 0)
+    assert (cost.parent.pokes, cost.children.pokes, cost.end.pokes) == (0, 0, 0)
 
 
 def test_a_sleep_sends_one_poke_and_its_end_one_dispatch() -> None:
-    """The timer is one near wake; the woken task is one dispatch, with the near wake of its own."""
+    """The timer is one near wake; the woken task is one dispatch."""
     cost = sleep_cost(60.0)
     assert (cost.begin.executes, cost.begin.pokes) == (0, 1)
-    assert (cost.wake.executes, cost.wake.pokes) == (1, 1)
+    assert (cost.wake.executes, cost.wake.pokes) == (1, 0)
     assert (cost.end.executes, cost.end.pokes) == (0, 0)
 
 
 def test_the_end_of_a_sleep_costs_two_round_trips_to_settle_and_two_to_wake() -> None:
     cost = sleep_cost(60.0)
-    assert cost.wake == tally(reads=2, writes=2, items=3, executes=1, pokes=1)
+    assert cost.wake == tally(reads=2, writes=2, items=3, executes=1)
     assert cost.begin.writes == 3, "the claim, the timer, the suspension"
 
 
@@ -110,7 +110,7 @@ def test_every_iteration_of_a_chain_of_tail_calls_costs_what_the_first_one_does(
     """Five round trips: the three of an activation, its step, and the successor with the record of it."""
     costs = chain_costs(500)
     first, *others, last = costs
-    assert first == tally(reads=1, pages=1, writes=4, items=6, executes=1, pokes=1)
+    assert first == tally(reads=1, pages=1, writes=4, items=6, executes=1)
     assert set(others) == {first}
     assert last == tally(reads=1, pages=1, writes=3, items=4)
 
@@ -126,4 +126,4 @@ def test_a_delivery_to_a_settled_task_costs_one_read() -> None:
 
 def test_a_start_costs_two_round_trips_and_one_dispatch() -> None:
     world = Counted(workflows())
-    assert world.start("nothing") == tally(reads=1, writes=1, items=1, executes=1, pokes=1)
+    assert world.start("nothing") == tally(reads=1, writes=1, items=1, executes=1)

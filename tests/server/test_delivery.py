@@ -13,7 +13,6 @@ from resonate_faas import StoreUnavailableError
 from resonate_faas._machine.objects import (
     Execute,
     Message,
-    Poke,
     PromiseObject,
     PromiseState,
     TaskState,
@@ -199,8 +198,11 @@ def test_an_unclaimed_task_is_dispatched_again_from_5_seconds_to_15_minutes_apar
             owner.sweep()
         world.clock.advance(1_000)
     gaps = [(after - before) // 1_000 for before, after in itertools.pairwise(instants)]
-    assert gaps[:9] == [5, 10, 20, 40, 80, 160, 320, 640, 900]
-    assert set(gaps[9:]) == {900}
+    back_off = [5, 10, 20, 40, 80, 160, 320, 640]
+    assert len(gaps) > len(back_off)
+    # the sweep repeats a dispatch that nobody took: at its back-off, or at most a sweep later
+    for gap, least in zip(gaps, back_off + [900] * len(gaps), strict=False):
+        assert least <= gap <= least + 61
 
 
 def test_two_executes_of_one_task_in_one_instant_are_not_sent(world: World) -> None:
@@ -259,7 +261,7 @@ def test_a_wait_over_a_deadline_stores_what_it_tells(world: World) -> None:
     assert world.get("shared").promise.state is PromiseState.TIMEDOUT
 
 
-def test_pokes_are_no_executes(world: World) -> None:
+def test_a_dispatch_is_one_message(world: World) -> None:
     owner = server(world)
     owner.ask(task("root"))
-    assert [type(message) for message in world.queue.held()] == [Execute, Poke]
+    assert [type(message) for message in world.queue.held()] == [Execute]

@@ -169,6 +169,7 @@ def test_stopping_the_worker_releases_what_it_holds_at_once(world: World, where:
     assert world.clock.monotonic_ms() == 0, "nothing waited"
     assert executes(world.take()) == [1]
     assert (world.get().reason or "").startswith("the process was told to end")
+    assert world.get().barren == 0, "a deploy is not the task's fault: ten of them must not halt it"
     assert node.worker.activate("root") is Ended.NOTHING, "a stopped worker begins nothing"
     assert world.task().state is TaskState.PENDING
 

@@ -244,12 +244,16 @@ class Park:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yield:
-    """Release, by our own worker: with the reason why, and whether the next activation must back off."""
+    """Release, by our own worker: with the reason why, and whether the next activation must back off.
+
+    ``is_interrupted``: the process was told to end; it is not the task's fault that nothing new was recorded.
+    """
 
     id: str
     version: int
     reason: str | None = None
     back_off: bool = False
+    is_interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def commit(turn: Turn, request: Commit) -> Reply:
     holder = tasks.held(turn, request.id, request.version)
     if isinstance(holder, Reply):
         return holder
-    found, task = holder
+    found, _ = holder
     turn.require(effect.id for effect in request.effects)
     records: dict[str, PromiseObject] = {}
     for effect in request.effects:
@@ -82,20 +82,47 @@ def commit(turn: Turn, request: Commit) -> Reply:
         if record is None:
             return refuse(404, f"Promise {effect.id!r} not found")
         records[effect.id] = record
-    if request.finish is not None:
-        done = settled(
-            found, request.finish.state, request.finish.value, settled_at=turn.now, now_ms=turn.now
-        )
-        turn.put(done)
-        return Reply(status=200, promise=done, records=records)
-    kept = found
-    if found.barren and turn.written():
-        kept = replace(kept, barren=0, reason=None)
-    if request.extend and task.ttl is not None:
-        kept = replace(kept, task=replace(task, expires_at=turn.now + task.ttl))
-    if kept is not found:
+    told = _tell_holder(turn, request.id, records)
+    if request.finish is None:
+        kept = _kept(turn, request, found, told)
+    else:
+        finish = request.finish
+        kept = settled(found, finish.state, finish.value, settled_at=turn.now, now_ms=turn.now)
         turn.put(kept)
     return Reply(status=200, promise=kept, records=records)
+
+
+def _kept(turn: Turn, request: Commit, holder: PromiseObject, told: list[str]) -> PromiseObject:
+    """Return the holder as the commit leaves it, written only if that changes it."""
+    kept, task = holder, holder.task
+    if kept.barren and turn.written():
+        kept = replace(kept, barren=0, reason=None)
+    if task is not None and told:
+        news = tuple(promise_id for promise_id in told if promise_id not in task.resumes)
+        task = replace(task, resumes=(*task.resumes, *news))
+    if task is not None and request.extend and task.ttl is not None:
+        task = replace(task, expires_at=turn.now + task.ttl)
+    if task is not holder.task:
+        kept = replace(kept, task=task)
+    if kept is not holder:
+        turn.put(kept)
+    return kept
+
+
+def _tell_holder(turn: Turn, holder_id: str, records: dict[str, PromiseObject]) -> list[str]:
+    """Consume the holder's own callbacks on what it just settled (R4 in the same transaction, section 4.4).
+
+    Else each loser of a race that the holder waited for would be drained back into it, a commit each.
+    """
+    told = []
+    for promise_id, record in records.items():
+        promise = record.promise
+        if promise.state is not PromiseState.PENDING and holder_id in promise.callbacks:
+            rest = tuple(awaiter for awaiter in promise.callbacks if awaiter != holder_id)
+            records[promise_id] = replace(record, promise=replace(promise, callbacks=rest))
+            turn.put(records[promise_id])
+            told.append(promise_id)
+    return told
 
 
 def _malformed(turn: Turn, request: Commit) -> Reply | None:
@@ -216,6 +243,8 @@ def give_back(turn: Turn, request: Yield) -> Reply:
     if isinstance(holder, Reply):
         return holder
     found, task = holder
+    if request.is_interrupted:
+        found = replace(found, barren=max(found.barren - 1, 0))
     fatal = exhausted(found, turn.rules, request.reason)
     if fatal is not None:
         turn.put(tasks.halted(found, reason=fatal))
