@@ -24,8 +24,9 @@ from resonate_faas_gcp._indexes import (
 DOCUMENT_BYTES_MAX: Final = 1_040_000
 """Firestore's 1 MiB, less headroom for how it counts names and values."""
 
-PLAIN_BYTES_MAX: Final = 900_000
-"""A longer record is compressed: payloads of 300,000 bytes each fit as they are, unless JSON must escape them."""
+PLAIN_BYTES_MAX: Final = 8_192
+"""A longer record is compressed: a commit then has room for the session's 3.5 MB of payloads beside a large task,
+and two payloads of 300,000 bytes fit a document however JSON must escape them."""
 
 INSTANT_MAX: Final = 2**63 - 1
 _DIGEST_BYTES: Final = 16

@@ -43,7 +43,7 @@ COMMIT_BYTES_MAX: Final = 4_000_000
 """Below the 4 MiB at which a commit fails as RESOURCE_EXHAUSTED; the session packs its effects up to 3.5 MB."""
 
 HISTORY_PAGE: Final = 1_000
-PAGE_BYTES: Final = 8_000_000
+PAGE_BYTES: Final = 4_000_000
 """A page ends behind the document that reaches this."""
 
 SEARCH_BATCH: Final = 300
