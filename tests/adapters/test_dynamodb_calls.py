@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count as counted
 from types import SimpleNamespace
@@ -300,3 +302,9 @@ def test_a_payload_replaced_between_two_reads_is_never_mixed(client: Any, store:
 
 def look_at_two(store: DynamoDBStore) -> Object | None:
     return store.transact(("a", "b"), lambda _: done()).objects["a"].object
+
+
+def test_importing_the_adapter_imports_no_sdk() -> None:
+    """A cold start that needs another part of the package must not pay 300 ms for boto3."""
+    script = "import sys, resonate_faas_aws; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-P", "-c", script], check=False).returncode == 0
