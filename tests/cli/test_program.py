@@ -54,6 +54,7 @@ def test_the_commands_are_these() -> None:
         "reject",
         "cancel",
         "tree",
+        "check",
         "promises list",
         "promises search",
         "tasks list",
@@ -65,6 +66,10 @@ def test_the_commands_are_these() -> None:
     ]
 
 
+HERE_ONLY = {("dev",), ("check",)}
+"""Commands that ask no server."""
+
+
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_every_command_has_help_with_examples_that_parse(cli: Cli, path: tuple[str, ...]) -> None:
     text = cli.ok(*path, "--help").out
@@ -72,12 +77,15 @@ def test_every_command_has_help_with_examples_that_parse(cli: Cli, path: tuple[s
     examples = re.findall(r"^ +resonate-faas (.+)$", text, re.MULTILINE)
     assert examples
     assert all(example.startswith(" ".join(path)) for example in examples)
+    if path == ("check",):
+        assert "Exit codes: 0 clean, 1 findings, 2 wrong usage." in text
+        return
     assert "Exit codes:\n" in text
     for code in Exit:
         assert re.search(rf"^ +{int(code)}  ", text, re.MULTILINE), code
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path != ("dev",)], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in HERE_ONLY], ids=" ".join)
 def test_examples_are_accepted_as_they_stand(cli: Cli, path: tuple[str, ...]) -> None:
     """Each gets as far as the server, which is not there."""
     import shlex  # noqa: PLC0415 - next to its only use
@@ -87,7 +95,7 @@ def test_examples_are_accepted_as_they_stand(cli: Cli, path: tuple[str, ...]) ->
         assert ran.code == Exit.UNREACHABLE, (example, ran)
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path != ("dev",)], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in HERE_ONLY], ids=" ".join)
 def test_every_command_that_asks_takes_url_token_and_json(path: tuple[str, ...]) -> None:
     (command,) = [found for where, found in commands() if where == path]
     options = {option for parameter in command.params for option in parameter.opts}

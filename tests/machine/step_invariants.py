@@ -156,6 +156,8 @@ def a_consumed_callback_resumed_its_awaiter(step: Transition) -> Iterator[str]:
             old, new = step.before.at(awaiter_id), step.after.at(awaiter_id)
             if old is None or old.task is None or not is_live(old.promise, step.now):
                 continue
+            if new is not None and new.task is not None and new.task.state is TaskState.FULFILLED:
+                continue  # it settled the promise in the commit that ends it
             if new is None or new.task is None or after.id not in new.task.resumes:
                 yield f"{awaiter_id} was not told of {after.id}"
 
@@ -179,11 +181,13 @@ def a_settled_promise_takes_no_new_waiter(step: Transition) -> Iterator[str]:
 
 
 def only_internal_steps_consume_waiters(step: Transition) -> Iterator[str]:
+    """A commit may consume its own holder's callbacks: R4 in the same transaction (protocol section 4.4)."""
     if isinstance(step.cause, Internal):
         return
+    own = {step.cause.id} if isinstance(step.cause, Commit) else set()
     for before, after in step.changed():
         old, new = before.promise, after.promise
-        gone = set(old.callbacks) - set(new.callbacks) | set(old.listeners) - set(new.listeners)
+        gone = set(old.callbacks) - set(new.callbacks) - own | set(old.listeners) - set(new.listeners)
         if gone:
             yield f"{after.id} lost {gone}"
 

@@ -45,7 +45,7 @@ def test_the_driver_meets_every_request_done_and_every_internal_step_acting() ->
     run_state_machine_as_test(
         Counted,
         settings=settings(
-            max_examples=120, stateful_step_count=50, deadline=None, derandomize=True, database=None
+            max_examples=400, stateful_step_count=50, deadline=None, derandomize=True, database=None
         ),
     )
     done = {name for name, answer in Counted.seen if answer == "200"}

@@ -41,9 +41,9 @@ def check(
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there.")] = None,
 ) -> None:
-    """Check workflows and steps against the four rules, without running them.
+    """Check code against the four rules.
 
-    Exit codes: 0 clean, 1 findings, 2 wrong usage. A line is silenced with "# noqa: RF101".
+    Nothing is run. Exit codes: 0 clean, 1 findings, 2 wrong usage. A line is silenced with "# noqa: RF101".
     """
     from resonate_faas.checks import Options, codes, run  # noqa: PLC0415 - only this command checks
 
