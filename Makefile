@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST ?= $(BIN)/pytest -q
+PYTEST ?= $(BIN)/pytest -q -n 3 --dist loadfile
 
-.PHONY: demo test check format lint types contracts wheel bench test-others clean help
+# Three at a time, a file each: many tests wait for processes. One at a time: make test PYTEST=.venv/bin/pytest
+.PHONY: demo test check format lint types contracts rules wheel bench test-others clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -15,7 +16,7 @@ demo: $(VENV)/.demo ## start a workflow, kill the server with SIGKILL in the mid
 test: $(VENV)/.dev ## the tests
 	$(PYTEST)
 
-check: format lint types contracts test wheel ## all that CI runs, on one Python
+check: format lint types contracts rules test wheel ## all that CI runs, on one Python
 
 format: $(VENV)/.dev ## formatting, checked
 	$(BIN)/ruff format --check .
@@ -28,6 +29,9 @@ types: $(VENV)/.dev ## mypy --strict, sources and tests
 
 contracts: $(VENV)/.dev ## the direction of imports
 	PYTHONPATH=core:adapters $(BIN)/lint-imports --no-cache
+
+rules: $(VENV)/.dev ## the four rules, on our own samples
+	$(BIN)/resonate-faas check samples
 
 wheel: $(VENV)/.dev ## the wheel, built and used in a fresh environment
 	tools/smoke_wheel.sh $(BIN)/python
