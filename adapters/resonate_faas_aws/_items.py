@@ -17,6 +17,7 @@ small item.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import zlib
@@ -98,7 +99,7 @@ def decode_payload(item: Item) -> Value:
     headers, data = item.get("h"), item.get("c")
     text: str | None = None
     if data is not None:
-        text = data["S"] if "S" in data else data["B"].decode("utf-8", "surrogatepass")
+        text = data["S"] if "S" in data else _binary(data).decode("utf-8", "surrogatepass")
     return Value(headers=EMPTY.headers if headers is None else json.loads(headers["S"]), data=text)
 
 
@@ -182,12 +183,18 @@ def marks_of(item: Item) -> dict[str, str]:
 
 def decode_item(item: Item, values: Mapping[str, Value]) -> Stored:
     """Return the object of an item, with its payloads kept aside by slot."""
-    record = zlib.decompress(item["z"]["B"]) if "z" in item else item["r"]["S"].encode()
+    record = zlib.decompress(_binary(item["z"])) if "z" in item else item["r"]["S"].encode()
     found = decode_object(record)
     if values and isinstance(found, PromiseObject):
         param, value = values.get(PARAM, found.promise.param), values.get(VALUE, found.promise.value)
         found = replace(found, promise=replace(found.promise, param=param, value=value))
     return Stored(found, int(item["v"]["N"]), item["n"]["S"] if "n" in item else "")
+
+
+def _binary(typed: Mapping[str, Any]) -> bytes:
+    """Return a binary value, whether the client has decoded it or not."""
+    held = typed["B"]
+    return held if isinstance(held, bytes) else base64.b64decode(held)
 
 
 def _without(stored: Object, payloads: Payloads) -> Object:

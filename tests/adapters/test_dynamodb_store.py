@@ -10,7 +10,7 @@ import pytest
 from tests.emulators.ministack import Emulator, found_or_skip, running
 
 from resonate_faas.testing import StoreContract
-from resonate_faas_aws import DynamoDBStore, create_table
+from resonate_faas_aws import DynamoDBStore, create_table, dynamodb_client
 
 _names = counted(1)
 
@@ -24,7 +24,8 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def client(ministack: Emulator) -> Any:
-    return ministack.client("dynamodb")
+    """The store's own; the other tests use a plain one."""
+    return dynamodb_client(endpoint=ministack.url, session=ministack.session())
 
 
 class TestDynamoDBStore(StoreContract):

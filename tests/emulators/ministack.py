@@ -41,6 +41,12 @@ class Emulator:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def session(self) -> Any:
+        """Return a boto3 session with credentials that the emulator takes."""
+        import boto3  # noqa: PLC0415 - absent where the tests skip
+
+        return boto3.Session(region_name=REGION, **CREDENTIALS)
+
     def client(self, service: str, **config: Any) -> Any:
         """Return a low-level client without retries, whatever the environment says."""
         import boto3  # noqa: PLC0415 - absent where the tests skip
