@@ -27,6 +27,8 @@ PAUSE_MS: Final = 50.0
 PAUSE_MAX_MS: Final = 1_000.0
 """Six tries wait about a second in the mean."""
 
+Metadata = tuple[tuple[str, str], ...]
+
 _SERVICE: Final = "/google.firestore.v1.Firestore/"
 _UNLIMITED: Final = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 _NO_RETRIES: Final = (("grpc.enable_retries", 0),)
@@ -73,10 +75,8 @@ class FirestoreRpc:
         kinds = messages()
         self._pause = pause
         self._failure: type[Exception] = grpc.RpcError
-        self._metadata = (
-            ("google-cloud-resource-prefix", database),
-            ("x-goog-request-params", f"database={quote(database, safe='')}"),
-        )
+        self._at_database = _routed("database", database)
+        self._at_documents = _routed("parent", f"{database}/documents")
         self._commit = channel.unary_unary(
             f"{_SERVICE}Commit",
             request_serializer=kinds.commit_request.SerializeToString,
@@ -102,7 +102,7 @@ class FirestoreRpc:
             StoreUnavailableError: refused; nothing was written.
         """
         try:
-            return self._commit(request, timeout=COMMIT_TIMEOUT_S, metadata=self._metadata)
+            return self._commit(request, timeout=COMMIT_TIMEOUT_S, metadata=self._at_database)
         except self._failure as error:
             _raise_of_commit(error, keys)
 
@@ -112,7 +112,7 @@ class FirestoreRpc:
         Raises:
             StoreUnavailableError: they can't be read.
         """
-        answers, _ = self._read("read", self._batch_get, request, 0)
+        answers, _ = self._read("read", self._batch_get, request, self._at_database)
         return answers
 
     def run_query(self, request: Any, bytes_max: int = 0) -> tuple[list[Any], bool]:
@@ -125,14 +125,16 @@ class FirestoreRpc:
         Raises:
             StoreUnavailableError: the query can't be answered.
         """
-        answers, whole = self._read("query", self._run_query, request, bytes_max)
+        answers, whole = self._read("query", self._run_query, request, self._at_documents, bytes_max)
         return [answer.document for answer in answers if answer.HasField("document")], whole
 
-    def _read(self, doing: str, method: Any, request: Any, bytes_max: int) -> tuple[list[Any], bool]:
+    def _read(
+        self, doing: str, method: Any, request: Any, metadata: Metadata, bytes_max: int = 0
+    ) -> tuple[list[Any], bool]:
         """Read a whole stream; what can pass is tried again from the start."""
         for wait in _waits():
             try:
-                stream = method(request, timeout=READ_TIMEOUT_S, metadata=self._metadata)
+                stream = method(request, timeout=READ_TIMEOUT_S, metadata=metadata)
                 return _taken(stream, bytes_max)
             except self._failure as error:
                 code, cause = _told(error)
@@ -140,6 +142,11 @@ class FirestoreRpc:
                     raise StoreUnavailableError(doing, cause) from error
                 self._pause(wait)
         raise AssertionError("unreachable")
+
+
+def _routed(field: str, name: str) -> Metadata:
+    """Return the header by which Google's front ends find the database."""
+    return (("x-goog-request-params", f"{field}={quote(name, safe='/')}"),)
 
 
 def _taken(stream: Any, bytes_max: int) -> tuple[list[Any], bool]:

@@ -172,7 +172,7 @@ class FirestoreStore(OptimisticStore):
         if not 1 <= limit <= SEARCH_LIMIT_MAX:
             raise ValueError(f"limit must be from 1 to {SEARCH_LIMIT_MAX}, not {limit}")
         behind = "" if after is None else schedule_key(after) if kind == "schedule" else after
-        batch = limit if not tags else max(limit, SEARCH_BATCH)
+        batch = limit if _is_indexed(kind, state, tags) else max(limit, SEARCH_BATCH)
         found: list[Object] = []
         while len(found) < limit:
             query = self._search_query(kind, state, tags, behind, batch)
@@ -233,6 +233,13 @@ def _check_bounds(request: Any) -> None:
         raise LimitExceededError(
             "the bytes of one transaction", COMMIT_BYTES_MAX, "fewer large payloads in one request"
         )
+
+
+def _is_indexed(kind: Kind, state: str | None, tags: Mapping[str, str]) -> bool:
+    """True if all that an index gives is asked for: then no more documents are read, and billed, than are told."""
+    if not tags:
+        return True
+    return kind == "promise" and state is None and len(tags) == 1 and tags.keys() <= {ORIGIN, BRANCH}
 
 
 def _matches(candidate: Object, kind: Kind, state: str | None, tags: Mapping[str, str]) -> bool:

@@ -45,6 +45,7 @@ class Failing:
         self.lost: list[Failure] = []
         """Failures of the next calls, which arrive all the same."""
         self.calls: list[str] = []
+        self.routes: list[str] = []
 
     def unary_unary(self, method: str, **kinds: Any) -> Any:
         return self._call(method, self._inner and self._inner.unary_unary(method, **kinds))
@@ -55,6 +56,7 @@ class Failing:
     def _call(self, method: str, inner: Callable[..., Any] | None) -> Any:
         def call(request: Any, **options: Any) -> Any:
             self.calls.append(method.rpartition("/")[2])
+            self.routes += [text for name, text in options["metadata"] if name == "x-goog-request-params"]
             if self.before:
                 raise self.before.pop(0)
             answer = inner(request, **options) if inner else iter(())
@@ -98,6 +100,19 @@ def test_a_commit_is_sent_once_and_its_failure_says_what_is_known(
     with pytest.raises(expected):
         store_over(channel).write({"a": 0}, {"a": promise_object("a")}, "nonce")
     assert channel.calls == ["Commit"]
+
+
+def test_each_call_names_its_database_for_the_front_ends() -> None:
+    """Without it, a database that is not the default one is not found."""
+    channel = Failing()
+    store = FirestoreStore("project", database="other", channel=channel)
+    store.read(("a",))
+    store.due(1, 0, 1)
+    channel.before = [Failure(CODES.ABORTED)]
+    with pytest.raises(MovedError):
+        store.write({"a": 0}, {"a": None}, "nonce")
+    database = "projects/project/databases/other"
+    assert channel.routes == [f"database={database}", f"parent={database}/documents", f"database={database}"]
 
 
 def test_every_status_code_is_told() -> None:
