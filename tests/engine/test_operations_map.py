@@ -94,10 +94,13 @@ def settle(deployment: MemoryDeployment, watch: Callable[[], None]) -> None:
             delivered = 1
         watch()
         if not delivered:
-            instant = deployment.queue.next_instant()
+            sent, due = deployment.queue.next_instant(), deployment.store.next_due()
+            instant = min((at for at in (sent, due) if at is not None), default=None)
             if instant is None:
                 return
             deployment.clock.advance_to(instant)
+            if sent is None or sent > instant:
+                deployment.server.sweep()  # what was lost with the process is sent again
     raise AssertionError("it does not come to rest")
 
 
