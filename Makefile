@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest -q -n 3 --dist loadfile
 
 # Three at a time, a file each: many tests wait for processes. One at a time: make test PYTEST=.venv/bin/pytest
-.PHONY: demo test check format lint types contracts rules wheel bench test-others clean help
+.PHONY: demo test test-cloud check format lint types contracts rules wheel bench test-others clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -14,7 +14,10 @@ demo: $(VENV)/.demo ## start a workflow, kill the server with SIGKILL in the mid
 	$(BIN)/python samples/countdown/demo.py
 
 test: $(VENV)/.dev ## the tests
-	$(PYTEST)
+	$(PYTEST) -m "not cloud"
+
+test-cloud: $(VENV)/.dev ## the stores of AWS and Google Cloud, on ministack and the official Firestore emulator
+	$(PYTEST) -m cloud tests/adapters
 
 check: format lint types contracts rules test wheel ## all that CI runs, on one Python
 

@@ -132,7 +132,9 @@ class _Life:
         return "" if stored is None else self._plain(encode_object(stored).decode())
 
 
-WRITES_OF_A_LIFE: Final = 12
+REQUESTS_OF_A_LIFE: Final = 12
+WRITES_OF_A_LIFE: Final = 11
+"""One drain finds nothing to do: the commit that settled the child consumed its own holder's callback."""
 
 
 class LostAnswerContract(ContractBase):
@@ -151,7 +153,7 @@ class LostAnswerContract(ContractBase):
         assert left["history"] == ["ROOT:2", "ROOT:3r", "ROOT:4"]
         assert left["origin"] == ["ROOT", "ROOT:2", "ROOT:3r", "ROOT:4"]
         assert left["due"] == []
-        assert left["statuses"] == [200] * WRITES_OF_A_LIFE
+        assert left["statuses"] == [200] * REQUESTS_OF_A_LIFE
         assert len(left["messages"]) == 1
 
     @pytest.mark.parametrize("fault", list(Fault))
