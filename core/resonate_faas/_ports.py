@@ -17,9 +17,6 @@ from resonate_faas._machine.requests import Effect, Need, Outcome, PromiseSettle
 DUE_SHARDS: Final = 16
 """How many shards the due index has, so that no single one becomes hot (design section 3)."""
 
-PAYLOAD_BYTES_MAX: Final = 300_000
-"""Encoded bytes of one param or value, the same on every store (DynamoDB's item of 400 KB, less headroom)."""
-
 SEARCH_LIMIT_MAX: Final = 1_000
 
 Step = Callable[[Mapping[str, Object | None]], Outcome | Need]

@@ -30,7 +30,6 @@ from resonate_faas._ports import Clock, Lease, Session
 from resonate_faas._runner import EventLoop, Runner, ThreadRunner
 
 log = logging.getLogger("resonate_faas.worker")
-workflow_log = logging.getLogger("resonate_faas.workflow")
 
 POLL_MS: Final = 1_000
 POLL_MAX_MS: Final = 15_000
@@ -443,4 +442,4 @@ def _settled(records: Mapping[str, Any]) -> dict[str, Any]:
     return {promise_id: promise for promise_id, promise in records.items() if promise.settled_at is not None}
 
 
-__all__ = ["Ended", "Launch", "OpenSession", "Worker", "WorkerSettings"]
+__all__ = ["Ended", "OpenSession", "Worker", "WorkerSettings"]

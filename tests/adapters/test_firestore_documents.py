@@ -9,9 +9,8 @@ import sys
 import pytest
 
 from resonate_faas import LimitExceededError
-from resonate_faas._machine.ids import ID_BYTES_MAX
+from resonate_faas._machine.ids import ID_BYTES_MAX, PAYLOAD_BYTES_MAX
 from resonate_faas._machine.objects import DEFAULT_RULES, Object, PromiseObject, Value, schedule_key
-from resonate_faas._ports import PAYLOAD_BYTES_MAX
 from resonate_faas.testing._contract_limits import HOSTILE_ROOTS, LONG_CHILDREN
 from resonate_faas.testing._kit import promise_object
 from resonate_faas_gcp._document_ids import document_id

@@ -18,9 +18,8 @@ from resonate_faas._http.app import ROUTES
 from resonate_faas._http.messages import BODY_BYTES_MAX
 from resonate_faas._http.problems import INTERNAL_CODE, PROBLEMS
 from resonate_faas._http.room import WAIT_S_MAX
-from resonate_faas._machine.ids import id_error
+from resonate_faas._machine.ids import PAYLOAD_BYTES_MAX, id_error
 from resonate_faas._machine.objects import DEFAULT_RULES
-from resonate_faas._ports import PAYLOAD_BYTES_MAX
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_cli._app import build
 from resonate_faas_cli._exits import Exit

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from resonate_faas import Context, DecodingError, EncodingError, Never, Resonate
-from resonate_faas._engine.codec import COMPRESS_FROM_BYTES, ENCODING_HEADER, PAYLOAD_BYTES_MAX, Codec
+from resonate_faas._engine.codec import COMPRESS_FROM_BYTES, ENCODING_HEADER, Codec
+from resonate_faas._machine.ids import PAYLOAD_BYTES_MAX
 from resonate_faas._machine.objects import EMPTY, PromiseObject, PromiseState, Value
 from resonate_faas._worker import Ended
 from resonate_faas.testing._deployment import MemoryDeployment

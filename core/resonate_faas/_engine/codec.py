@@ -30,9 +30,9 @@ from resonate_faas._errors import (
     PromiseCanceledError,
     PromiseTimeoutError,
 )
+from resonate_faas._machine.ids import PAYLOAD_BYTES_MAX
 from resonate_faas._machine.objects import EMPTY, Promise, PromiseState, Value
 
-PAYLOAD_BYTES_MAX: Final = 300_000
 COMPRESS_FROM_BYTES: Final = 16_384
 INFLATED_BYTES_MAX: Final = 64 * 1024 * 1024
 DIGEST_INPUT_BYTES_MAX: Final = 65_536
@@ -300,9 +300,6 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:500]
 
 
-_SCALARS: Final = frozenset({int, str, bool, float, NoneType})
-
-
 def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> str:
     """Return the fingerprint of a call's arguments, over canonical JSON: what divergence is measured by.
 
@@ -313,7 +310,7 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> str:
     """
     call: Any = args
     try:
-        if kwargs or not all(type(arg) in _SCALARS for arg in args):
+        if kwargs or not all(type(arg) in _PLAIN for arg in args):
             call = [canonical(args), canonical(kwargs)]
         encoded = to_json(call, inf_nan_mode="constants", bytes_mode="base64")
     except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
@@ -326,7 +323,7 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> str:
 
 def canonical(value: Any) -> Any:
     """Return the value as plain JSON data whose order does not depend on hashing."""
-    if type(value) in _SCALARS:
+    if type(value) in _PLAIN:
         return value
     if isinstance(value, Mapping):
         items = (

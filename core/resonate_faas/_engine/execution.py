@@ -119,7 +119,6 @@ class Execution:
         self.now = root.created_at
         self.current: Frame | None = None
         self.fatal: WorkflowInterrupt | None = None
-        self.closed = False
         self._started = False
         self._outbox = Outbox()
         self._ready: deque[Frame] = deque()
@@ -255,7 +254,6 @@ class Execution:
 
     def close(self) -> None:
         """End the activation: frames are closed with their contexts dead."""
-        self.closed = True
         with guarded():
             for frame in list(self._frames.values()):
                 frame.close()

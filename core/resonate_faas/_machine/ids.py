@@ -6,6 +6,8 @@ from typing import Final
 
 ROOT_ID_BYTES_MAX: Final = 256
 ID_BYTES_MAX: Final = 900
+PAYLOAD_BYTES_MAX: Final = 300_000
+"""Encoded bytes of one param or value, the same on every store (DynamoDB's item of 400 KB, less headroom)."""
 REMOTE_MARK: Final = "r"
 
 

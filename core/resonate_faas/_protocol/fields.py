@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
 from resonate_faas._addresses import ADDRESS_BYTES_MAX
-from resonate_faas._machine.ids import ID_BYTES_MAX, id_error
+from resonate_faas._machine.ids import ID_BYTES_MAX, PAYLOAD_BYTES_MAX, id_error
 from resonate_faas._machine.objects import (
     BRANCH,
     EMPTY,
@@ -36,7 +36,7 @@ from resonate_faas._machine.objects import (
     TaskState,
     Value,
 )
-from resonate_faas._ports import PAYLOAD_BYTES_MAX, SEARCH_LIMIT_MAX
+from resonate_faas._ports import SEARCH_LIMIT_MAX
 
 INTEGER_MAX: Final = 2**63 - 1
 """The largest integer that every store holds."""

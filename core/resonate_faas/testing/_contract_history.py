@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from resonate_faas._machine.ids import PAYLOAD_BYTES_MAX
 from resonate_faas._machine.objects import PromiseObject, Value
-from resonate_faas._ports import PAYLOAD_BYTES_MAX
 from resonate_faas.testing._contract_transact import ContractBase
 from resonate_faas.testing._kit import (
     count,

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from resonate_faas._machine.ids import ID_BYTES_MAX, ROOT_ID_BYTES_MAX, id_error
+from resonate_faas._machine.ids import ID_BYTES_MAX, PAYLOAD_BYTES_MAX, ROOT_ID_BYTES_MAX, id_error
 from resonate_faas._machine.objects import (
     DEFAULT_RULES,
     EXTERNAL,
@@ -16,7 +16,6 @@ from resonate_faas._machine.objects import (
     ScheduleObject,
     Value,
 )
-from resonate_faas._ports import PAYLOAD_BYTES_MAX
 from resonate_faas.testing._contract_index import all_due, eventually
 from resonate_faas.testing._contract_transact import ContractBase
 from resonate_faas.testing._kit import (
