@@ -2,7 +2,7 @@
 
 == =================================================================================================
 0  done
-1  the execution (or promise) that was waited for failed, was cancelled or ran past its deadline
+1  the execution (or promise) that was waited for failed, was cancelled or ran past its deadline; a check failed
 2  wrong usage: an unknown option, a value of the wrong form
 3  not found: no such promise, function, task or schedule
 4  refused: a conflict, arguments that do not fit, no permission
@@ -41,7 +41,7 @@ BROKEN_PIPE: Final = 141
 EXITS_HELP: Final = """\b
 Exit codes:
   0  done
-  1  what was waited for failed, was cancelled or timed out
+  1  what was waited for failed, was cancelled or timed out; a check failed
   2  wrong usage
   3  not found
   4  refused: a conflict, wrong arguments, no permission

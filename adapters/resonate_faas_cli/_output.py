@@ -24,8 +24,11 @@ STYLES: Final[Mapping[str, str]] = {
     "rejected_canceled": "red",
     "rejected_timedout": "red",
     "halted": "red",
+    "ok": "green",
+    "failed": "red",
+    "skipped": "yellow",
 }
-"""Colours of states, promises' and tasks'."""
+"""Colours of states, promises' and tasks', and of verdicts."""
 
 
 class Output:

@@ -55,6 +55,7 @@ def test_the_commands_are_these() -> None:
         "cancel",
         "tree",
         "check",
+        "doctor",
         "promises list",
         "promises search",
         "tasks list",
@@ -66,8 +67,8 @@ def test_the_commands_are_these() -> None:
     ]
 
 
-HERE_ONLY = {("dev",), ("check",)}
-"""Commands that ask no server."""
+HERE_ONLY = {("dev",), ("check",), ("doctor",)}
+"""Commands that ask no server of ours."""
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
@@ -151,6 +152,8 @@ def test_the_exit_codes_of_the_help_are_those_of_the_module() -> None:
         ["dev"],
         ["dev", "f.py", "--port", "65536"],
         ["dev", "f.py", "--workers", "0"],
+        ["doctor"],
+        ["doctor", "f"],
     ],
     ids=" ".join,
 )
