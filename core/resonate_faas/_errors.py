@@ -28,6 +28,7 @@ ResonateFaasError (Exception)
 ├── ArgumentsError                  a call does not fit the function's signature
 ├── CronError                       a schedule's expression or time zone can't be used
 ├── DependencyNotFoundError
+├── ConfigurationError              a setting of the deployment is missing or wrong
 ├── LimitExceededError              a named bound was met (promise count, size, waiters)
 └── DurableError                    what a workflow can catch: how a durable promise ended
     ├── ApplicationError            the step's own exception, of a type that is not allow-listed
@@ -293,6 +294,19 @@ class DependencyNotFoundError(ResonateFaasError):
         return (
             f"dependency {self.name!r} is not set; call resonate.set_dependency({self.name!r}, ...) at start"
         )
+
+
+class ConfigurationError(ResonateFaasError):
+    """A setting of the deployment is missing or wrong; raised at start, before anything is served."""
+
+    code = "configuration"
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(setting, reason)
+        self.setting, self.reason = setting, reason
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.reason}"
 
 
 class LimitExceededError(ResonateFaasError):

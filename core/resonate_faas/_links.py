@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -15,17 +16,17 @@ class Links:
     """Makes and checks the tokens of one deployment.
 
     Args:
-        base_url: where the promise routes are reached.
+        base_url: where the promise routes are reached; or what finds out, asked each time a link is made.
         key: secret, at least 16 bytes; the same for every instance, and kept as long as links must work.
 
     Raises:
         ValueError: the key is too short.
     """
 
-    def __init__(self, base_url: str, key: bytes) -> None:
+    def __init__(self, base_url: str | Callable[[], str], key: bytes) -> None:
         if len(key) < KEY_BYTES_MIN:
             raise ValueError(f"the link key needs at least {KEY_BYTES_MIN} bytes")
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._key = key
 
     def link(self, promise_id: str, birth: str, action: str) -> str:
@@ -37,7 +38,8 @@ class Links:
             action: resolve, reject or cancel.
         """
         token = self.token(promise_id, birth)
-        return f"{self._base_url}/promises/{quote(promise_id, safe='')}/{action}?token={token}"
+        base_url = self._base_url if isinstance(self._base_url, str) else self._base_url()
+        return f"{base_url.rstrip('/')}/promises/{quote(promise_id, safe='')}/{action}?token={token}"
 
     def token(self, promise_id: str, birth: str) -> str:
         """Return the capability token of a promise: an HMAC of id and birth, URL-safe."""

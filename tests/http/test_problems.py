@@ -27,6 +27,7 @@ SAMPLES: dict[str, tuple[object, ...]] = {
     "ArgumentsError": ("fn", "why", "count"),
     "CronError": ("* *", "why"),
     "DependencyNotFoundError": ("db",),
+    "ConfigurationError": ("RESONATE_FAAS_X", "why"),
     "LimitExceededError": ("promises", 10, "cure"),
     "ApplicationError": ("message", "Name"),
     "PromiseTimeoutError": ("a",),

@@ -45,6 +45,7 @@ CODES = {
     "ArgumentsError": "arguments",
     "CronError": "cron",
     "DependencyNotFoundError": "1105",
+    "ConfigurationError": "configuration",
     "LimitExceededError": "limit",
     "DurableError": "durable",
     "ApplicationError": "application",

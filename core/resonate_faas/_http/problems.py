@@ -49,6 +49,7 @@ PROBLEMS: Final[Mapping[type[errors.ResonateFaasError], Problem]] = {
     errors.ArgumentsError: Problem("The arguments do not fit the function's signature"),
     errors.CronError: Problem("The cron expression or its time zone can't be used"),
     errors.DependencyNotFoundError: Problem("A dependency is not set", is_told=False),
+    errors.ConfigurationError: Problem("The deployment is not set up right", is_told=False),
     errors.LimitExceededError: Problem("A bound was met"),
     errors.ApplicationError: Problem("The execution failed"),
     errors.PromiseTimeoutError: Problem("The promise was not settled before its deadline"),
