@@ -189,7 +189,7 @@ class DeploymentSettings:
     open_rights: frozenset[Right] = frozenset()
     credentials: tuple[Credential, ...] = ()
     strict: bool = False
-    queues: Mapping[str, str] = MappingProxyType({})
+    queues: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, source: Source) -> Self:
