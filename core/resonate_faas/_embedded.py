@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -12,6 +13,8 @@ from resonate_faas._machine.objects import Object, Poke, Promise, PromiseObject,
 from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
 from resonate_faas._ports import ABSENT, Lease, Result, Versioned
 from resonate_faas._server import Server, read_only
+
+log = logging.getLogger("resonate_faas.session")
 
 COMMIT_ITEMS_MAX: Final = 99
 """Effects of one transaction, next to the task (DynamoDB: 100 items)."""
@@ -71,6 +74,7 @@ class EmbeddedSession:
         result = self._server.run((self._id,), claim, known={self._id: found})
         root = result.reply.promise
         if not result.reply.ok or root is None or root.task is None:
+            self._report_halt(result)
             self._wait_for_holder(root)
             return None
         self._task, self._version = result.objects[self._id], root.task.version
@@ -213,7 +217,7 @@ class EmbeddedSession:
                 back_off=back_off,
                 is_interrupted=is_interrupted,
             )
-            self._server.ask(request, known={self._id: self._task})
+            self._report_halt(self._server.ask(request, known={self._id: self._task}))
 
     def heartbeat(self) -> None:
         """Extend the lease, unless a recent commit did.
@@ -236,6 +240,14 @@ class EmbeddedSession:
         if self.left_ms() <= 0:
             self._is_held = False
             raise TaskNotAcquiredError(self._id, self._version, "the lease was not confirmed in time")
+
+    def _report_halt(self, result: Result) -> None:
+        """Say so where a task that recorded nothing new is given up: only an operator revives it."""
+        written = result.outcome.writes.get(self._id)
+        if not isinstance(written, PromiseObject) or written.task is None:
+            return
+        if written.task.state is TaskState.HALTED:
+            log.error("task halted", extra={"promise_id": self._id, "reason": written.reason})
 
     def _require(self, result: Result) -> None:
         """Raise what a refusal means: a lost lease, or a request that would be refused every time.

@@ -41,7 +41,15 @@ def stuck(world: World) -> tuple[Node, StuckRunner]:
     return world.node(resonate, worker=QUIET, runner=lambda: runner), runner
 
 
-def test_a_step_that_never_fits_is_halted_after_ten_activations(skipping: World) -> None:
+def halts_told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str | None]]:
+    """Return id and reason of each halt in the log: what the alarms of a deployment count."""
+    told = [vars(record) for record in caplog.records if record.message == "task halted"]
+    return [(fields["promise_id"], fields["reason"]) for fields in told]
+
+
+def test_a_step_that_never_fits_is_halted_after_ten_activations(
+    skipping: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without: a step longer than the function's limit would be started, and paid for, for ever."""
     node, runner = stuck(skipping)
     start(node, "flow")
@@ -49,6 +57,7 @@ def test_a_step_that_never_fits_is_halted_after_ten_activations(skipping: World)
     assert runner.started == ["root:1"] * ATTEMPTS
     assert skipping.ended == [Ended.RELEASED] * ATTEMPTS
     assert halted_with(skipping) == "the deadline of the activation was near; running: abs"
+    assert halts_told(caplog) == [("root", halted_with(skipping))]
 
 
 def test_the_pause_between_barren_activations_grows(skipping: World) -> None:
@@ -68,7 +77,9 @@ def test_the_pause_between_barren_activations_grows(skipping: World) -> None:
     assert gaps == [0, 0, 20, 40, 80, 160, 320, 640, 900]
 
 
-def test_activations_that_crash_each_time_are_halted_too(skipping: World) -> None:
+def test_activations_that_crash_each_time_are_halted_too(
+    skipping: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without: a step that runs out of memory would be run every lease, for ever."""
     resonate = Resonate()
 
@@ -89,6 +100,7 @@ def test_activations_that_crash_each_time_are_halted_too(skipping: World) -> Non
         skipping.clock.advance(MINUTE // 6)
     assert crashes == ATTEMPTS
     assert halted_with(skipping) == f"{ATTEMPTS} activations in a row recorded nothing new"
+    assert halts_told(caplog) == [("root", halted_with(skipping))]
 
 
 @pytest.mark.parametrize(
