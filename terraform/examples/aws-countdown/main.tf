@@ -1,0 +1,51 @@
+# The countdown of samples/countdown on Lambda, as it is. README.md has the commands.
+
+terraform {
+  required_version = ">= 1.9, < 2"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 6"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+variable "region" {
+  description = "Where it runs."
+  type        = string
+  default     = "eu-central-1"
+  nullable    = false
+}
+
+module "countdown" {
+  source = "../../aws"
+
+  name               = "countdown"
+  source_path        = "${path.root}/build"
+  is_table_protected = false # an example is made to be destroyed
+}
+
+output "url" {
+  description = "The trigger."
+  value       = module.countdown.url
+}
+
+output "function_name" {
+  description = "What resonate-faas doctor --aws takes."
+  value       = module.countdown.function_name
+}
+
+output "log_group" {
+  description = "Where the function's log is."
+  value       = module.countdown.log_group
+}
+
+output "invoke" {
+  description = "A command that starts a countdown of three, and waits for it."
+  value       = replace(module.countdown.invoke, "FUNCTION ARG...", "countdown 3 5")
+}
