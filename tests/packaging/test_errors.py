@@ -56,6 +56,9 @@ CODES = {
     "ForeignAwaitError": "foreign-await",
     "ContextClosedError": "context-closed",
     "AppLoadError": "app-load",
+    "UnknownEventError": "unknown-event",
+    "DirectInvocationError": "direct-invocation",
+    "PublicUrlError": "public-url",
 }
 CORE = "resonate_faas"
 SAMPLES: dict[str, Any] = {

@@ -59,7 +59,8 @@ def _openapi(call: Call) -> HttpResponse:
 
 def _tick(call: Call) -> HttpResponse:
     """Sweep, for at most the configured time: the rest is left to the next tick."""
-    done = call.node.server.sweep(until_mono_ms=call.node.clock.monotonic_ms() + call.settings.tick_ms)
+    left_ms = call.bounded_ms(call.settings.tick_ms)
+    done = call.node.server.sweep(until_mono_ms=call.node.clock.monotonic_ms() + left_ms)
     return json_response(200, {"pokes": done.pokes, "failures": done.failures, "complete": done.complete})
 
 

@@ -44,11 +44,13 @@ class SettleBody(BaseModel):
 def read(call: Call) -> HttpResponse:
     """Answer the state of a promise; with ``wait``, as soon as it is settled or when the seconds are over.
 
+    The wait ends before the process may be stopped, if that is earlier.
+
     Raises:
         InvalidFieldError: ``wait`` is no number from 0 to 20.
         PromiseNotFoundError: unknown.
     """
-    wait_ms = _wait_ms(call.request.query_fields().get("wait"))
+    wait_ms = call.bounded_ms(_wait_ms(call.request.query_fields().get("wait")))
     promise_id = _known_id(call)
     found = call.node.client.wait(promise_id, wait_ms) if wait_ms else call.node.client.get(promise_id)
     if found is None:

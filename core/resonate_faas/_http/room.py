@@ -20,6 +20,9 @@ WAIT_S_MAX: Final = 20
 TICK_MS: Final = 20_000
 """How long one sweep over HTTP works before it leaves the rest to the next."""
 
+ANSWER_MS: Final = 1_000
+"""Kept free before the deadline of the process: an answer must still get out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
@@ -65,6 +68,13 @@ class Call:
     def check(self, right: Right) -> None:
         """Raise AccessDeniedError unless the request may use the right."""
         self.access.check(self.request, right)
+
+    def bounded_ms(self, duration_ms: int) -> int:
+        """Return how much of a duration this process may spend before it answers."""
+        if self.deadline_mono_ms is None:
+            return duration_ms
+        left_ms = self.deadline_mono_ms - ANSWER_MS - self.node.clock.monotonic_ms()
+        return max(min(duration_ms, left_ms), 0)
 
     def param(self, name: str) -> str:
         """Return a path parameter; "" for one that is not UTF-8, which nothing is named."""

@@ -1,0 +1,98 @@
+"""The handler of a Lambda function: a whole deployment over one table and one queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Final, Unpack
+
+from resonate_faas import Resonate
+from resonate_faas._addresses import AddressPolicy
+from resonate_faas._clock import SystemClock
+from resonate_faas._deployment import DeploymentOptions, DeploymentSettings, Source
+from resonate_faas._http import App, HttpSettings
+from resonate_faas._node import Node
+from resonate_faas._worker import WorkerSettings
+from resonate_faas_aws._access import VerifiedAccess
+from resonate_faas_aws._dynamodb_store import DynamoDBStore
+from resonate_faas_aws._function import LambdaFunction
+from resonate_faas_aws._own_url import OwnUrl
+from resonate_faas_aws._sqs_queue import SCHEME, SqsQueue
+
+DEFAULT_GROUP: Final = "default"
+"""What ``target="default"`` of a call means everywhere: this deployment's own queue."""
+
+
+def lambda_handler(
+    resonate: Resonate,
+    *,
+    table: str | None = None,
+    queue_url: str | None = None,
+    worker: WorkerSettings | None = None,
+    **options: Unpack[DeploymentOptions],
+) -> LambdaFunction:
+    """Return the handler of a Lambda function that runs these workflows.
+
+    One function serves everything: its SQS queue (an event source mapping with ReportBatchItemFailures), HTTP requests
+    of a function URL or of API Gateway, the tick, and direct invocations. docs/configuration.md has all settings.
+
+    Clients are made here, in Lambda's init phase, and kept by the process: warm invocations pay for nothing.
+
+    Args:
+        resonate: the business code.
+        table: the DynamoDB table; by default RESONATE_FAAS_TABLE.
+        queue_url: of the SQS queue; by default RESONATE_FAAS_QUEUE_URL.
+        worker: replaces the settings of activations, ``lease_seconds`` among them, which may be lower then.
+        options: each by default the environment variable of its name.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong; Lambda reports it as an error of the init phase.
+
+    Example:
+        ``handler = lambda_handler(resonate)`` in lambda_function.py; the function's handler is lambda_function.handler.
+    """
+    source = Source(os.environ, {"table": table, "queue_url": queue_url, **options})
+    settings = DeploymentSettings.read(source)
+    table_name, url = source.required("TABLE"), source.required("QUEUE_URL")
+    clock, own_url = SystemClock(), OwnUrl(settings.public_url)
+    activations = worker or settings.worker
+    name = url.rpartition("/")[2]
+    node = Node(
+        resonate,
+        DynamoDBStore(table_name, rules=settings.rules),
+        SqsQueue(url, others=settings.queues, clock=clock),
+        clock=clock,
+        target=f"{SCHEME}://{name}",
+        resolve_target=_resolve(name),
+        server=settings.server(_permits([name, *settings.queues])),
+        worker=activations,
+        promises_max=settings.promises_max,
+        links=settings.links(own_url),
+    )
+    routes = HttpSettings(base_url=settings.public_url or "")
+    return LambdaFunction(
+        answers=App(node, VerifiedAccess(), settings=routes),
+        outside=App(node, settings.access(), settings=routes),
+        takes=node,
+        stop=node.worker.stop,
+        clock=clock,
+        lease_ms=activations.lease_ms,
+        public_url=settings.public_url,
+        heard=own_url.heard,
+    )
+
+
+def _resolve(own: str) -> Callable[[str], str]:
+    """Return what gives the address of a group: a queue's, by the name that the settings give it."""
+
+    def resolve(group: str) -> str:
+        if "://" in group:
+            return group
+        return f"{SCHEME}://{own if group == DEFAULT_GROUP else group}"
+
+    return resolve
+
+
+def _permits(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return the allow-list: the queues that are known here, the own one also without its name."""
+    return AddressPolicy((f"{SCHEME}://", *(f"{SCHEME}://{name}" for name in names))).permits
