@@ -71,7 +71,14 @@ class Client:
         reason = id_error(promise_id) or ("a root id must not hold ':'" if ":" in promise_id else None)
         if reason is not None:
             raise RequestRefusedError(400, f"id {promise_id!r}: {reason}")
-        param = invocation(function.name, wanted.args, kwargs, version=function.version, codec=self._codec)
+        param = invocation(
+            function.name,
+            wanted.args,
+            kwargs,
+            version=function.version,
+            codec=self._codec,
+            function=function,
+        )
         now = self._server.clock.now_ms()
         delay_ms = 0 if wanted.delay is None else milliseconds(wanted.delay, "delay")
         timeout = wanted.timeout if wanted.timeout is not None else function.timeout or DEFAULT_TIMEOUT

@@ -120,6 +120,15 @@ def test_the_same_id_with_anything_else_is_a_conflict_and_changes_nothing(
     assert len(skipping.queue) == 0
 
 
+def test_arguments_by_position_and_by_name_are_the_same_call(node: Node) -> None:
+    first = invoke(node.client, "order", "tea", 2, id="root")
+    for args, kwargs in [(("tea",), {"count": 2}), ((), {"count": 2, "item": "tea"})]:
+        wanted = Invocation(function="order", args=args, kwargs=kwargs, id="root")
+        assert node.client.invoke(wanted).promise == first.promise
+    with pytest.raises(InvocationConflictError):
+        node.client.invoke(Invocation(function="order", kwargs={"count": 3, "item": "tea"}, id="root"))
+
+
 @pytest.mark.parametrize("param", ["!!!", "W10=", "eyJmdW5jIjogIm9yZGVyIn0="])
 def test_an_id_taken_by_something_else_is_a_conflict(skipping: World, node: Node, param: str) -> None:
     node.server.ask(garbage(data=param))

@@ -80,11 +80,6 @@ async def other_arguments(ctx: Context) -> list[str]:
     return [first, await ctx.promise(str)]
 
 
-async def other_keywords(ctx: Context) -> list[str]:
-    first = await ctx.run(note, word="one")
-    return [first, await ctx.promise(str)]
-
-
 async def other_order(ctx: Context) -> list[str]:
     waiting = ctx.promise(str)
     return [await ctx.run(note, "one"), await waiting]
@@ -104,7 +99,6 @@ CASES = [
     (another_kind, "root:1", ONE, r"rpc other \(arguments [0-9a-f]{16}\)", 1),
     (another_operation, "root:1", ONE, "sleep sleep", 1),
     (other_arguments, "root:1", ONE, r"run note \(arguments [0-9a-f]{16}\)", 1),
-    (other_keywords, "root:1", ONE, r"run note \(arguments [0-9a-f]{16}\)", 1),
     (other_order, "root:1", ONE, "promise promise", 1),
     (fewer_calls, "root:2", "promise promise", "a return before this call", None),
     (raises_early, "root:1", ONE, r"raise ValueError\(early\) before this call", None),
@@ -174,6 +168,30 @@ def test_more_calls_are_fine_if_they_are_new(bodies: list[Body], changed: Body) 
     kind, value = stage.outcome()
     assert (kind, value[:3]) == ("value", ["one.", "word", "end."])
     assert stage.ran.count("root:1") == 1
+
+
+async def calls_of_every_kind(ctx: Context) -> list[Any]:
+    ran = await ctx.run(other, "one")
+    called = ctx.rpc(other, "one")
+    started = await ctx.detached(other, "one")
+    return [ran, await called, started, await ctx.promise(str)]
+
+
+async def spelled_by_name(ctx: Context) -> list[Any]:
+    ran = await ctx.run(other, word="one")
+    called = ctx.rpc(other, word="one")
+    started = await ctx.detached("other", word="one")
+    return [ran, await called, started, await ctx.promise(str)]
+
+
+@pytest.mark.parametrize("first", [calls_of_every_kind, spelled_by_name])
+def test_equal_arguments_are_the_same_call_by_position_and_by_name(bodies: list[Body], first: Body) -> None:
+    bodies.append(first)
+    stage = staged_with(bodies)
+    bodies.append(spelled_by_name if first is calls_of_every_kind else calls_of_every_kind)
+    resolve(stage, "root:4")
+    kind, value = stage.outcome()
+    assert (kind, value[:2], value[3]) == ("value", ["one", "one"], "word")
 
 
 def test_a_version_is_part_of_the_call(bodies: list[Body]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, ov
 from uuid import UUID
 
 from resonate_faas._engine.calls import Call, Race
+from resonate_faas._engine.functions import Asked
 from resonate_faas._engine.futures import Future, Gather
 from resonate_faas._engine.ids import DeterministicRandom
 from resonate_faas._engine.operations import Operations, check_futures
@@ -195,7 +196,7 @@ class Context:
             FunctionNotFoundError: the name is not registered.
             LimitExceededError: the root has too many promises.
         """
-        return self._operations.run(self._options, fn, args, kwargs)
+        return self._operations.run(Asked(self._options, fn, args, kwargs))
 
     @overload
     def rpc(
@@ -247,7 +248,7 @@ class Context:
             EncodingError: an argument is not serialisable.
             LimitExceededError: the root has too many promises.
         """
-        return self._operations.rpc(self._options, fn, args, kwargs)
+        return self._operations.rpc(Asked(self._options, fn, args, kwargs))
 
     def detached(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Future[str]:
         """Start a registered function as a fresh root, with an empty history; not joined, not cancelled.
@@ -264,7 +265,7 @@ class Context:
             EncodingError: an argument is not serialisable.
             LimitExceededError: the root has too many promises.
         """
-        return self._operations.detached(self._options, fn, args, kwargs)
+        return self._operations.detached(Asked(self._options, fn, args, kwargs))
 
     def sleep(self, duration: timedelta | float) -> Future[None]:
         """Sleep durably: the invocation ends, nothing runs meanwhile. Never beyond the caller's deadline.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from resonate_faas._engine.calls import (
     Call,
@@ -18,7 +18,7 @@ from resonate_faas._engine.ids import detached_id
 from resonate_faas._engine.invocation import invocation
 from resonate_faas._engine.options import Options, milliseconds
 from resonate_faas._engine.placing import Placing
-from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function, describe
+from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function, describe, spelled
 from resonate_faas._engine.retry import Never
 from resonate_faas._engine.steps import StepCall, WorkflowCall
 from resonate_faas._errors import ArgumentsError
@@ -33,6 +33,15 @@ from resonate_faas._machine.objects import (
 from resonate_faas._machine.requests import Record
 
 
+class Asked(NamedTuple):
+    """What a workflow asks for: a function, its arguments, and what is to be done differently."""
+
+    options: Options
+    target: Callable[..., Any] | str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
 class Functions(Placing):
     """run, rpc, detached and map of one frame."""
 
@@ -40,29 +49,15 @@ class Functions(Placing):
 
     # ---- in this process
 
-    def run(
-        self,
-        options: Options,
-        call: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> RecordFuture[Any]:
+    def run(self, asked: Asked) -> RecordFuture[Any]:
         """ctx.run."""
         self.enter("run")
-        return self._run(options, call, args, kwargs, self.next_id())
+        return self._run(asked, self.next_id())
 
-    def _run(
-        self,
-        options: Options,
-        target: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        promise_id: str,
-    ) -> RecordFuture[Any]:
-        function = self._local_function(options, target, promise_id)
-        if isinstance(target, str) or options.version:
-            target = function.call
-        marks = digest(args, kwargs, function.name)
+    def _run(self, asked: Asked, promise_id: str) -> RecordFuture[Any]:
+        options, args, kwargs = asked.options, asked.args, asked.kwargs
+        function = self._local_function(asked, promise_id)
+        marks = digest(*function.spelled(args, kwargs), function.name)
         param = Value(data=local_param(Kind.RUN, function.name, function.version, marks))
         settled = self.recorded(promise_id, function.result, param)
         if settled is not None:
@@ -70,12 +65,10 @@ class Functions(Placing):
         if options.id is not None or options.target is not None:
             raise ValueError("ctx.run runs in this process: use ctx.rpc for a call with its own id or target")
         function.check(args, kwargs)
-        return self.place(self._local(options, function, target, args, kwargs, promise_id, param))
+        return self.place(self._local(asked, function, promise_id, param))
 
-    def _local_function(
-        self, options: Options, target: Callable[..., Any] | str, promise_id: str = ""
-    ) -> Function:
-        registry = self.execution.registry
+    def _local_function(self, asked: Asked, promise_id: str = "") -> Function:
+        options, target, registry = asked.options, asked.target, self.execution.registry
         if isinstance(target, str):
             return registry.get(target, self._version(options, target, promise_id))
         function = registry.of(target)
@@ -95,16 +88,8 @@ class Functions(Placing):
             return 0
         return marks["version"]
 
-    def _local(
-        self,
-        options: Options,
-        function: Function,
-        target: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        promise_id: str,
-        param: Value,
-    ) -> Call[Any]:
+    def _local(self, asked: Asked, function: Function, promise_id: str, param: Value) -> Call[Any]:
+        options, target = asked.options, asked.target
         timeout_at = self.deadline(options, function)
         common: dict[str, Any] = {
             "kind": Kind.RUN,
@@ -112,9 +97,9 @@ class Functions(Placing):
             "tags": {**options.tags, **self.frame.local_tags} if options.tags else self.frame.local_tags,
             "timeout_at": timeout_at,
             "function": function,
-            "call": target,
-            "call_args": args,
-            "call_kwargs": kwargs,
+            "call": function.call if isinstance(target, str) or options.version else target,
+            "call_args": asked.args,
+            "call_kwargs": asked.kwargs,
         }
         if function.is_workflow:
             if options.retry is not None and not isinstance(options.retry, Never):
@@ -139,33 +124,21 @@ class Functions(Placing):
 
     # ---- as tasks of their own
 
-    def rpc(
-        self,
-        options: Options,
-        call: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> RecordFuture[Any]:
+    def rpc(self, asked: Asked) -> RecordFuture[Any]:
         """ctx.rpc."""
         self.enter("rpc")
-        return self._rpc(options, call, args, kwargs, self.next_id("r"))
+        return self._rpc(asked, self.next_id("r"))
 
-    def _rpc(
-        self,
-        options: Options,
-        target: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        promise_id: str,
-    ) -> RecordFuture[Any]:
-        name, version, function = self._remote(target, options, promise_id)
+    def _rpc(self, asked: Asked, promise_id: str) -> RecordFuture[Any]:
+        options = asked.options
+        name, version, function = self._remote(asked, promise_id)
         hint = function.result if function is not None else Any
         promise_id = self._explicit(options) or promise_id
-        param = invocation(name, args, kwargs, version=version, codec=self.execution.codec)
+        param = self._invocation(asked, name, version, function)
         settled = self.recorded(promise_id, hint, param)
         if settled is not None:
             return settled
-        self._check(function, args, kwargs)
+        self._check(function, asked.args, asked.kwargs)
         tags = self._remote_tags(options, promise_id, root=options.id is not None)
         deadline = self.deadline(options, function)
         call: Call[Any] = Call(
@@ -181,30 +154,25 @@ class Functions(Placing):
         call.birth = self.execution.lineage.own_birth(promise_id)
         return self.place(call)
 
-    def detached(
-        self,
-        options: Options,
-        target: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> RecordFuture[str]:
+    def detached(self, asked: Asked) -> RecordFuture[str]:
         """ctx.detached: a fresh root, and a record of it in this history."""
         self.enter("detached")
-        execution = self.execution
+        execution, options = self.execution, asked.options
         promise_id = self.next_id()
-        name, version, function = self._remote(target, options, promise_id)
-        place = Value(data=local_param(Kind.DETACHED, name, version, digest(args, kwargs, name)))
+        name, version, function = self._remote(asked, promise_id)
+        marks = digest(*spelled(function, asked.args, asked.kwargs), name)
+        place = Value(data=local_param(Kind.DETACHED, name, version, marks))
         settled = self.recorded(promise_id, str, place)
         if settled is not None:
             return settled
-        self._check(function, args, kwargs)
+        self._check(function, asked.args, asked.kwargs)
         root_id = self._explicit(options) or detached_id(execution.root.id, execution.birth, promise_id)
         timeout = options.timeout or (function.timeout if function is not None else None) or DEFAULT_TIMEOUT
         root = Record(
             id=root_id,
             timeout_at=execution.now + milliseconds(timeout, "timeout"),
             created_at=execution.now,
-            param=invocation(name, args, kwargs, version=version, codec=execution.codec, kind=Kind.DETACHED),
+            param=self._invocation(asked, name, version, function, kind=Kind.DETACHED),
             tags=self._remote_tags(options, root_id, root=True),
             birth=f"{execution.now}-{root_id[-32:]}",
         )
@@ -234,11 +202,22 @@ class Functions(Placing):
             function.check(args, kwargs)
             function.load(*plain([args, kwargs], f"the arguments of {function.name}"))
 
-    def _remote(
-        self, target: Callable[..., Any] | str, options: Options, promise_id: str = ""
-    ) -> tuple[str, int, Function | None]:
+    def _invocation(
+        self, asked: Asked, name: str, version: int, function: Function | None, *, kind: Kind = Kind.RPC
+    ) -> Value:
+        return invocation(
+            name,
+            asked.args,
+            asked.kwargs,
+            version=version,
+            codec=self.execution.codec,
+            kind=kind,
+            function=function,
+        )
+
+    def _remote(self, asked: Asked, promise_id: str = "") -> tuple[str, int, Function | None]:
         """Return name, version and, if it is registered here, the description of a function to be run as a task."""
-        registry = self.execution.registry
+        options, target, registry = asked.options, asked.target, self.execution.registry
         if isinstance(target, str):
             version = self._version(options, target, promise_id)
             known = registry.find(target, version)
@@ -290,12 +269,13 @@ class Functions(Placing):
         history = self.execution.history
         known = [index for index, promise_id in enumerate(ids) if promise_id in history]
         fresh = [index for index, promise_id in enumerate(ids) if promise_id not in history]
-        self._try(options, target, [items[index] for index in fresh], remote=remote)
+        asked = [Asked(options, target, (item,), {}) for item in items]
+        self._try([asked[index] for index in fresh], remote=remote)
         self.execution.reserve([ids[index] for index in fresh])
         self.frame.counter += len(items)
         start = self._rpc if remote else self._run
         every = Map(
-            lambda index: start(options, target, (items[index],), {}, ids[index]),
+            lambda index: start(asked[index], ids[index]),
             ids,
             self.execution,
             self.frame,
@@ -310,22 +290,19 @@ class Functions(Placing):
             every.fill()
         return every
 
-    def _try(
-        self, options: Options, target: Callable[..., Any] | str, items: list[Any], *, remote: bool
-    ) -> None:
+    def _try(self, items: list[Asked], *, remote: bool) -> None:
         """Refuse at the call what would be refused when an item's turn comes: nobody could catch it then.
 
         Raises:
             ArgumentsError: an item does not fit the function.
             EncodingError: an item is not serialisable.
         """
-        if remote:
-            name, version, function = self._remote(target, options)
-            for item in items:
-                invocation(name, (item,), {}, version=version, codec=self.execution.codec)
-                self._check(function, (item,), {})
-            return
-        function = self._local_function(options, target)
-        for item in items:
-            digest((item,), {}, function.name)
-            function.check((item,), {})
+        for asked in items:
+            if remote:
+                name, version, function = self._remote(asked)
+                self._invocation(asked, name, version, function)
+                self._check(function, asked.args, asked.kwargs)
+            else:
+                local = self._local_function(asked)
+                digest(asked.args, asked.kwargs, local.name)
+                local.check(asked.args, asked.kwargs)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from resonate_faas._engine.codec import Codec, digest, dump
-from resonate_faas._engine.registry import Function, Registry
+from resonate_faas._engine.registry import Function, Registry, spelled
 from resonate_faas._errors import DecodingError
 from resonate_faas._machine.objects import Promise, Value
 
@@ -21,6 +21,7 @@ def invocation(
     version: int,
     codec: Codec,
     kind: str = "rpc",
+    function: Function | None = None,
 ) -> Value:
     """Return the param that invokes a function.
 
@@ -31,6 +32,7 @@ def invocation(
         version: of the function.
         codec: of payloads.
         kind: what the caller did.
+        function: the function, if it is registered here: tells that two spellings are the same call.
 
     Raises:
         EncodingError: an argument is not serialisable, or together they are too large.
@@ -39,7 +41,7 @@ def invocation(
     fields: dict[str, Any] = {"func": name, "args": list(args)}
     if kwargs:
         fields["kwargs"] = dict(sorted(kwargs.items()))
-    marks = {"version": version, "kind": kind, "digest": digest(tuple(args), kwargs, name)}
+    marks = {"version": version, "kind": kind, "digest": digest(*spelled(function, args, kwargs), name)}
     return codec.pack(dump({**fields, **marks}, Any, where), where)
 
 

@@ -69,6 +69,21 @@ class Function:
             return self.retry
         return Never() if self.is_workflow else Exponential()
 
+    def spelled(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Return the arguments by position as far as that goes: ``f(1, b=2)`` is the call ``f(1, 2)``.
+
+        What does not fit the signature stays as it is, for :meth:`check` to refuse. Defaults are not filled in.
+        """
+        if not kwargs or self.signature is None:
+            return tuple(args), kwargs
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            return tuple(args), kwargs
+        return bound.args, bound.kwargs
+
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Check that the arguments fit the signature.
 
@@ -104,6 +119,13 @@ class Function:
             else:
                 bound.arguments[name] = load_argument(value, hint, self.name, name)
         return bound.args, bound.kwargs
+
+
+def spelled(
+    function: Function | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Return arguments in the one spelling by which equal calls are told; as they are, if nothing is known of it."""
+    return (tuple(args), kwargs) if function is None else function.spelled(args, kwargs)
 
 
 def _named(text: str) -> str | None:
