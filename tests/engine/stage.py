@@ -173,6 +173,13 @@ class Stage:
 
     # ---- what came of it
 
+    def heard(self, step: StepContext) -> None:
+        """Take note of a step that runs; one that does although its outcome is on record is reported."""
+        self.ran.append(step.info.id)
+        found = self.memory.read((step.info.id,))[step.info.id].object
+        if isinstance(found, PromiseObject) and found.promise.state is not PromiseState.PENDING:
+            self.reruns.append(step.info.id)
+
     def root(self, root: str = "root") -> Promise:
         return self.object(root).promise
 
@@ -247,12 +254,8 @@ class Stage:
 
 
 def note(step: StepContext, word: str) -> str:
-    """Say a word, once: a step that runs although its outcome is on record is reported."""
-    stage: Stage = step.get_dependency("stage")
-    stage.ran.append(step.info.id)
-    found = stage.memory.read((step.info.id,))[step.info.id].object
-    if isinstance(found, PromiseObject) and found.promise.state is not PromiseState.PENDING:
-        stage.reruns.append(step.info.id)
+    """Say a word, and let the stage hear of it."""
+    step.get_dependency("stage").heard(step)
     return f"{word}."
 
 

@@ -1,0 +1,472 @@
+"""One seed, one history: processes that die, stall and are replaced, a network that loses, a world that interferes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+import pytest
+from tests.engine.stage import NAME
+from tests.simulation.audit import Audit, is_settled
+from tests.simulation.faults import (
+    EPOCH_MS,
+    Network,
+    Odds,
+    ProcessClock,
+    ProcessQueue,
+    ProcessStore,
+    World,
+    words,
+)
+from tests.simulation.fibres import Process, Scheduler
+from tests.simulation.seams import seams
+from tests.simulation.workloads import SHAPED, WORKLOADS, Workload, new, old
+
+from resonate_faas import Invocation, Resonate, ResonateFaasError, StepContext, StoreError
+from resonate_faas._engine.invocation import invocation
+from resonate_faas._machine.objects import (
+    TARGET,
+    Execute,
+    Message,
+    Poke,
+    PromiseObject,
+    PromiseState,
+    ScheduleObject,
+    TaskState,
+    Unblock,
+    schedule_key,
+)
+from resonate_faas._machine.requests import ScheduleCreate, ScheduleDelete, TaskContinue, TaskHalt
+from resonate_faas._node import Node
+from resonate_faas._server import ServerSettings
+from resonate_faas._worker import WorkerSettings
+from resonate_faas.testing import MemoryStore, PrimitiveStore
+
+ADDRESS: Final = "local://default"
+PROCESSES: Final = 3
+LEASE_MS: Final = 30_000
+SWEEP_MS: Final = 60_000
+FAULTS_MS: Final = (60_000, 900_000)
+"""How long things go wrong, at least and at most."""
+CALM_MS: Final = 8 * 3_600_000
+"""Within which everything must end once nothing goes wrong: long sleeps, then the longest back-offs, several times."""
+EXPECTED_DIVERGENCE: Final = "divergence"
+TAIL: Final = 60
+
+
+@dataclass
+class Running:
+    """A process, and what it serves."""
+
+    process: Process
+    node: Node
+    release: Resonate
+
+
+@dataclass
+class Started:
+    """A root that somebody asked for."""
+
+    id: str
+    workload: Workload
+    args: list[Any]
+
+
+@dataclass
+class Simulation:
+    """All of it, for one seed.
+
+    Attributes:
+        seed: decides everything.
+        only: the workloads to draw from; None: all.
+        store: makes the store that keeps the objects.
+        process_store: how a process reaches it; another class is a store with a bug.
+    """
+
+    seed: int
+    only: tuple[Workload, ...] | None = None
+    store: Callable[[], PrimitiveStore] = MemoryStore
+    process_store: type[ProcessStore] = ProcessStore
+    running: list[Running] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
+    is_calm: bool = False
+    pending: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self.scheduler = Scheduler(self.random)
+        self.audit = Audit()
+        self.base = self.store()
+        odds = Odds.drawn(self.random)
+        self.world = World(self.scheduler, self.base, self.audit, odds, self.kill, [])
+        self.network = Network(self.world, self.deliver)
+        self.boots = 0
+        self.fast_recovery = self.random.random() < 0.5
+
+    @property
+    def trace(self) -> list[str]:
+        return self.world.trace
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of everything that happened."""
+        return hashlib.blake2b("\n".join(self.trace).encode()).hexdigest()
+
+    # ---- one run
+
+    def run(self) -> None:
+        """Safety under faults, then liveness without.
+
+        Raises:
+            AssertionError: an invariant is broken, something acknowledged is gone, or it does not end as it must.
+        """
+        with seams(self.scheduler, self.audit):
+            try:
+                self._run()
+            finally:
+                self.scheduler.end()
+
+    def _run(self) -> None:
+        for code in (old, new):
+            code.set_dependency("stage", self)
+        for _ in range(PROCESSES):
+            self.boot()
+        self._draw_work()
+        self._sweep()
+        self._live()
+        self._answer()
+        faults_ms = self.random.randrange(*FAULTS_MS)
+        self.scheduler.run(self._is_over, limit_ms=faults_ms)
+        self.calm_down()
+        ended = self.scheduler.run(self._is_over, limit_ms=self.scheduler.now + CALM_MS)
+        self.audit.check()
+        assert ended, f"it never ends: {self._unfinished()}"
+        self.check_end()
+
+    def _is_over(self) -> bool:
+        self.audit.check()
+        return self.pending == 0 and self.is_calm | self._all_settled() and not self._unfinished()
+
+    def _all_settled(self) -> bool:
+        return all(is_settled(self.audit.at(one.id)) for one in self.started)
+
+    def _unfinished(self) -> list[str]:
+        """Return what still has to happen: roots to settle, tasks to fulfil, waiters to tell."""
+        return [
+            f"{one.id} {one.task and one.task.state} {one.promise.callbacks} {one.reason or ''}"
+            for one in self.audit.promises()
+            if (one.task is not None and one.task.state is not TaskState.FULFILLED)
+            or (is_settled(one) and (one.promise.callbacks or one.promise.listeners))
+        ]
+
+    # ---- processes
+
+    def boot(self) -> None:
+        """Start a process with one of the releases."""
+        self.boots += 1
+        draw = self.random
+        process = Process(f"p{self.boots}")
+        clock = ProcessClock(self.scheduler, draw.randrange(-400, 400))
+        release = new if self.is_calm else draw.choice([old, new])
+        node = Node(
+            release,
+            self.process_store(self.world, process),
+            ProcessQueue(self.network, process, clock),
+            clock=clock,
+            target=ADDRESS,
+            server=ServerSettings(sweep_interval_ms=SWEEP_MS, fast_recovery=self.fast_recovery),
+            worker=WorkerSettings(lease_ms=LEASE_MS),
+        )
+        self.running.append(Running(process, node, release))
+        self.world.tell(f"boots {process.name}, release {'new' if release is new else 'old'}")
+
+    def kill(self, process: Process) -> None:
+        """Let a process die now; another takes its place after a while."""
+        if process.dead:
+            return
+        process.dead = True
+        self.running = [one for one in self.running if one.process is not process]
+        if not self.is_calm:
+            self.scheduler.after(self.random.randrange(100, 40_000), self.boot)
+
+    def any_process(self) -> Running | None:
+        return self.random.choice(self.running) if self.running else None
+
+    def within(self, name: str, act: Callable[[Node], object]) -> None:
+        """Let some process act, in a thread of its own; what the store does to it is its own affair."""
+        chosen = self.any_process()
+        if chosen is None:
+            return
+
+        def body() -> None:
+            try:
+                act(chosen.node)
+            except StoreError as error:
+                self.world.tell(f"{name}: {error}")
+
+        self.scheduler.spawn(name, chosen.process, body)
+
+    def request(self, name: str, act: Callable[[Node], object]) -> None:
+        """Let somebody outside ask until there is an answer: a request may die with the process that took it."""
+        answered: list[bool] = []
+        self.pending += 1
+
+        def asked(node: Node) -> None:
+            act(node)
+            if not answered:
+                answered.append(True)
+                self.pending -= 1
+
+        def ask() -> None:
+            if not answered:
+                self.within(name, asked)
+                self.scheduler.after(20_000, ask)
+
+        ask()
+
+    def deliver(self, message: Message) -> None:
+        """Hand a message to some process; a failed delivery may come again."""
+        chosen = self.any_process()
+        if chosen is None or isinstance(message, Unblock):
+            return
+        draw = self.random
+        deadline = self.scheduler.now + draw.randrange(8_000, 90_000) if draw.random() < 0.15 else None
+
+        def body() -> None:
+            try:
+                ended = chosen.node.deliver(message, deadline_mono_ms=deadline)
+                self.world.tell(f"ended {ended.value}")
+            except StoreError as error:
+                self.world.tell(f"delivery failed: {error}")
+                if draw.random() < 0.5:
+                    self.scheduler.after(draw.randrange(1_000, 30_000), lambda: self.deliver(message))
+
+        fibre = self.scheduler.spawn(words(message), chosen.process, body)
+        if isinstance(message, Execute):
+            fibre.task_id = message.id
+
+    # ---- the world
+
+    def _draw_work(self) -> None:
+        draw = self.random
+        if self.only is not None:
+            chosen = list(self.only)
+        else:
+            chosen = draw.sample(WORKLOADS, draw.choice([1, 2, 3])) + draw.sample(SHAPED, draw.choice([0, 1]))
+        for one in chosen:
+            root = "root" if one in SHAPED else one.function
+            self.started.append(Started(root, one, one.args(draw)))
+            self.scheduler.after(draw.randrange(60_000), lambda one=self.started[-1]: self._start(one))
+        if self.only is None and draw.random() < 0.3:
+            self.scheduler.after(draw.randrange(30_000), self._schedule)
+
+    def _start(self, one: Started) -> None:
+        wanted = Invocation(function=one.workload.function, args=one.args, id=one.id)
+        self.request(f"start {one.id}", lambda node: node.client.invoke(wanted))
+        if one.workload.dooms:
+            self.scheduler.after(
+                self.random.randrange(20_000, 200_000),
+                lambda: self._settle(one.id, PromiseState.CANCELED),
+            )
+
+    def _schedule(self) -> None:
+        def create(node: Node) -> None:
+            param = invocation("ticking", [], {}, version=1, codec=node.resonate.codec)
+            create = ScheduleCreate(
+                id="clockwork",
+                cron="*/2 * * * *",
+                promise_id="{{.id}}-{{.timestamp}}",
+                promise_timeout=24 * 3_600_000,
+                next_run_at=0,
+                promise_param=param,
+                promise_tags={TARGET: ADDRESS},
+            )
+            node.server.create_schedule(create)
+
+        self.request("schedule", create)
+
+    def _sweep(self) -> None:
+        self.within("sweep", lambda node: node.server.sweep())
+        self.scheduler.after(SWEEP_MS + self.random.randrange(2_000), self._sweep)
+
+    def _answer(self) -> None:
+        """Let somebody settle one of the promises that wait for the world."""
+        open_ones = [one for one in self.audit.promises() if self._may_settle(one)]
+        if open_ones:
+            chosen = self.random.choice(open_ones).promise
+            name = chosen.tags[NAME]
+            kinds = {"bad": PromiseState.REJECTED, "can": PromiseState.CANCELED}
+            self._settle(chosen.id, kinds.get(name[:3], PromiseState.RESOLVED), f"{name}!")
+        self.scheduler.after(self.random.randrange(1_000, 40_000), self._answer)
+
+    def _may_settle(self, one: PromiseObject) -> bool:
+        name = one.promise.tags.get(NAME)
+        if name is None or is_settled(one):
+            return False
+        return not name.startswith("never") or is_settled(self.audit.at(one.id.partition(":")[0]))
+
+    def _settle(self, promise_id: str, state: PromiseState, value: Any = None) -> None:
+        sent = None if state is PromiseState.CANCELED else value
+        self.request(f"settle {promise_id}", lambda node: node.client.settle(promise_id, state, sent))
+
+    def _live(self) -> None:
+        """Let something happen that nobody asked for."""
+        if self.is_calm:
+            return
+        draw = self.random
+        keys = sorted(self.audit.objects)
+        match draw.choice(["old", "old", "old", "poke", "crash", "stop", "stall", "halt", "nothing"]):
+            case "old" if self.network.old:
+                self.deliver(draw.choice(self.network.old))
+            case "poke" if keys:
+                self.deliver(Poke(id=draw.choice(keys), not_before=0))
+            case "crash" if self.running and self.world.odds.crash:
+                self.world.tell("crash")
+                self.kill(draw.choice(self.running).process)
+            case "stop" if self.running:
+                self._stop(draw.choice(self.running))
+            case "stall" if self.running and self.world.odds.stall:
+                chosen = draw.choice(self.running).process
+                chosen.stalled_until = self.scheduler.now + draw.randrange(70_000)
+                self.world.tell(f"{chosen.name} stalls")
+            case "halt" if keys:
+                self._halt(draw.choice(keys))
+        self.scheduler.after(draw.randrange(500, 30_000), self._live)
+
+    def _stop(self, chosen: Running) -> None:
+        """SIGTERM, and after a while SIGKILL."""
+        self.world.tell(f"stop {chosen.process.name}")
+
+        def body() -> None:
+            chosen.node.worker.stop()
+            chosen.node.server.quiesce()
+
+        self.running.remove(chosen)
+        self.scheduler.spawn("stop", chosen.process, body)
+        self.scheduler.after(5_000, lambda: self.kill(chosen.process))
+
+    def _halt(self, key: str) -> None:
+        """Let an operator halt a task, and change their mind."""
+        found = self.audit.at(key)
+        if found is not None and found.task is not None:
+            self.within(f"halt {key}", lambda node: node.server.ask(TaskHalt(id=key)))
+            delay = self.random.randrange(1_000, 60_000)
+            self.scheduler.after(
+                delay,
+                lambda: self.within(f"continue {key}", lambda node: node.server.ask(TaskContinue(id=key))),
+            )
+
+    # ---- the end
+
+    def calm_down(self) -> None:
+        """Let nothing go wrong any more: every process runs the newest release, an operator revives what is halted."""
+        self.is_calm = True
+        self.world.tell("from here on nothing goes wrong")
+        self.world.odds = Odds.none()
+        for one in self.running:
+            self.kill(one.process)
+        for _ in range(PROCESSES):
+            self.boot()
+        self._revive()
+        self.request("unschedule", lambda node: node.server.ask(ScheduleDelete(id="clockwork")))
+
+    def _revive(self) -> None:
+        for one in list(self.audit.promises()):
+            if one.task is not None and one.task.state is TaskState.HALTED:
+                self.within(f"continue {one.id}", lambda node, key=one.id: node.server.ask(TaskContinue(id=key)))
+        self.scheduler.after(SWEEP_MS, self._revive)
+
+    def check_end(self) -> None:
+        """Compare what is stored with what was seen, and what came of each root with a plain run."""
+        objects = self.audit.objects
+        kinds: tuple[Any, ...] = ("promise", "schedule")
+        stored = {one.id: one for kind in kinds for one in self.base.search(kind, limit=1_000)}
+        assert stored == objects, "the store does not hold what was acknowledged"
+        self.audit.look(objects)
+        self.audit.check()
+        reader = self.running[0].node
+        for one in self.started:
+            outcome = self.outcome(reader, one.id)
+            accepted = one.workload.outcomes(one.args)
+            assert any(_fits(outcome, expected) for expected in accepted), (
+                f"{one.id} came to {outcome}, which is none of {accepted}"
+            )
+            successors = sorted(
+                str(self.outcome(reader, key)[1]) for key in objects if key.startswith(f"{one.id}-d") and ":" not in key
+            )
+            assert successors == sorted(one.workload.successors(one.args)), f"{one.id} started {successors}"
+        self._check_schedule(reader)
+
+    def _check_schedule(self, reader: Node) -> None:
+        """Every occurrence until the last one that fired must have run, and run right."""
+        past = [one for one in self.audit.past.get(schedule_key("clockwork"), ()) if isinstance(one, ScheduleObject)]
+        if not past or past[-1].schedule.last_run_at is None:
+            return
+        first, last = past[0].schedule.next_run_at, past[-1].schedule.last_run_at
+        fired = sorted(key for key in self.audit.objects if key.startswith("clockwork-") and ":" not in key)
+        assert fired == [f"clockwork-{at}" for at in range(first, last + 1, 120_000)]
+        for key in fired:
+            assert self.outcome(reader, key) == ("value", "tick."), key
+
+    def outcome(self, node: Node, root: str) -> tuple[str, Any]:
+        """Return the result of an execution, or the type and text of its error."""
+        found = self.audit.at(root)
+        assert found is not None
+        assert is_settled(found)
+        try:
+            return "value", node.client.result(found.promise)
+        except ResonateFaasError as error:
+            return type(error).__name__, str(error)
+        except Exception as error:  # noqa: BLE001 - whatever the workflow raised
+            return type(error).__name__, str(error)
+
+    # ---- what steps meet: they know the simulation as their stage
+
+    def heard(self, step: StepContext) -> None:
+        """Take note of a step that runs; it must not, if its outcome is on record and its task still is this one's."""
+        self.world.tell(f"runs {step.info.id} attempt {step.info.attempt}")
+        current = self.scheduler.current
+        if current is None or not is_settled(self.audit.at(step.info.id)):
+            return
+        holder = self.audit.at(current.task_id)
+        versions = [
+            one.version
+            for running in self.running
+            if running.process is current.process
+            for one in running.node.worker._active
+            if one.task_id == current.task_id
+        ]
+        if holder is not None and holder.task is not None and versions:
+            is_held = holder.task.state is TaskState.ACQUIRED and min(versions) >= holder.task.version
+            if is_held:
+                self.audit.violations.append(f"{step.info.id} runs although its outcome is on record")
+
+    def pause(self, duration_ms: int) -> None:
+        """Let a step take its time."""
+        self.scheduler.pause(duration_ms)
+
+
+def _fits(outcome: tuple[str, Any], expected: tuple[str, Any]) -> bool:
+    return outcome == expected or (expected[1] is None and outcome[0] == expected[0] != "value")
+
+
+def simulate(seed: int, **options: Any) -> Simulation:
+    """Run one seed.
+
+    Raises:
+        AssertionError: with what was violated, the command that repeats it, and the end of the trace.
+    """
+    simulation = Simulation(seed, **options)
+    try:
+        simulation.run()
+    except Exception as error:
+        tail = "\n".join(simulation.trace[-TAIL:])
+        command = f"make simulate SEED={seed}"
+        raise AssertionError(
+            f"seed {seed}: {type(error).__name__}: {error}\n--- the end of the trace\n{tail}\n--- repeat: {command}"
+        ) from error
+    return simulation
