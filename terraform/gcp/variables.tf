@@ -96,8 +96,12 @@ variable "lease_seconds" {
   type        = number
   default     = 30
   validation {
-    condition     = var.lease_seconds >= 10 && var.lease_seconds < var.timeout_seconds && floor(var.lease_seconds) == var.lease_seconds
-    error_message = "lease_seconds must be whole, at least 10 (clocks differ), and less than timeout_seconds (a longer lease only delays the repair of a crash)."
+    condition     = var.lease_seconds >= 10 && var.lease_seconds <= 900 && floor(var.lease_seconds) == var.lease_seconds
+    error_message = "lease_seconds must be whole, from 10 (clocks differ) to 900."
+  }
+  validation {
+    condition     = var.lease_seconds < var.timeout_seconds
+    error_message = "lease_seconds must be less than timeout_seconds: a longer lease only delays the repair of a crash."
   }
 }
 
@@ -116,8 +120,8 @@ variable "retention_days" {
   type        = number
   default     = null
   validation {
-    condition     = var.retention_days == null ? true : var.retention_days >= 1 && floor(var.retention_days) == var.retention_days
-    error_message = "retention_days must be a whole number of days from 1, or null."
+    condition     = var.retention_days == null ? true : var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days must be a whole number of days from 1 to 3650, or null."
   }
 }
 

@@ -28,10 +28,10 @@ def program_or_skip() -> str:
 
 def plugins_or_skip(provider: str) -> Path:
     """Return the folder that ``terraform init -plugin-dir`` takes for a provider such as ``hashicorp/aws``, or skip."""
-    for folder in _candidates():
-        if (folder / REGISTRY / provider).is_dir():
-            return folder
-    _missing(f"the provider {provider} is on no known place of this machine (TF_PLUGIN_DIR says where)")
+    found = next((folder for folder in _candidates() if (folder / REGISTRY / provider).is_dir()), None)
+    return found or _missing(
+        f"the provider {provider} is on no known place of this machine (TF_PLUGIN_DIR says where)"
+    )
 
 
 def _missing(reason: str) -> NoReturn:
