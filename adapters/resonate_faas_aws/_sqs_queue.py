@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ from resonate_faas._ports import Clock
 SCHEME: Final = "sqs"
 DELAY_MAX_S: Final = 900
 """SQS's bound on DelaySeconds; farther wakes are the sweep's."""
+
+BATCH_MAX: Final = 10
+"""Messages of one SendMessageBatch."""
 
 ATTEMPTS_MAX: Final = 3
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -74,37 +77,57 @@ class SqsQueue:
         """How far ahead a poke can be sent."""
         return DELAY_MAX_S * 1_000
 
-    def send(self, message: Message) -> None:
-        """Send a message as JSON (protocol section 1.3; a poke is ours).
+    def send(self, *messages: Message) -> list[QueueError]:
+        """Send messages as JSON (protocol section 1.3; a poke is ours), ten a request.
 
         A poke's delay is rounded up to whole seconds, so that it does not come before its instant, and cut at 15
-        minutes: by another machine's clock it may lie a little farther, and an early one is sent again.
-
-        Raises:
-            QueueError: it was not taken; no queue has this name; or it is for a listener, who is told over HTTP.
+        minutes: by another machine's clock it may lie a little farther, and an early one is sent again. Listeners are
+        told over HTTP: their messages are refused, as those for a queue that has no name here.
         """
-        match message:
-            case Poke(id=key, not_before=instant):
-                left_ms = max(instant - self._clock.now_ms(), 0)
-                self._send(key, self._url, message, min(-(-left_ms // 1_000), DELAY_MAX_S))
-            case Execute(id=key, target=target):
-                address = parse_address(target)
-                url = self._urls.get(address.host) if address and address.scheme == SCHEME else None
-                if url is None:
-                    raise QueueError(key, f"{target[:200]!r} names none of the queues {self._names()}")
-                self._send(key, url, message, 0)
-            case Unblock(promise=promise):
-                raise QueueError(promise.id, "listeners are told over HTTP, not by SQS")
+        errors: list[QueueError] = []
+        by_url: dict[str, list[Execute | Poke]] = {}
+        for message in messages:
+            match message:
+                case Unblock(promise=promise):
+                    errors.append(QueueError(promise.id, "listeners are told over HTTP, not by SQS"))
+                case Poke():
+                    by_url.setdefault(self._url, []).append(message)
+                case Execute(id=key, target=target):
+                    url = self._url_of(target)
+                    if url is None:
+                        cause = f"{target[:200]!r} names none of the queues {self._names()}"
+                        errors.append(QueueError(key, cause))
+                    else:
+                        by_url.setdefault(url, []).append(message)
+        for url, those in by_url.items():
+            for start in range(0, len(those), BATCH_MAX):
+                errors += self._send(url, those[start : start + BATCH_MAX])
+        return errors
 
-    def _send(self, key: str, url: str, message: Message, delay_s: int) -> None:
-        body = json.dumps(encode_queued(message), separators=(",", ":"))
-        request: dict[str, Any] = {"QueueUrl": url, "MessageBody": body}
-        if delay_s:
-            request["DelaySeconds"] = delay_s
+    def _url_of(self, target: str) -> str | None:
+        """Return the URL of the queue that a target names; None: there is none."""
+        address = parse_address(target)
+        return self._urls.get(address.host) if address and address.scheme == SCHEME else None
+
+    def _send(self, url: str, messages: Sequence[Execute | Poke]) -> list[QueueError]:
+        """Send one batch; of a batch, each message may fail for itself."""
+        entries = [{"Id": str(number), **self._entry(message)} for number, message in enumerate(messages)]
         try:
-            self._client.send_message(**request)
+            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         except self._failures as error:
-            raise QueueError(key, f"{type(error).__name__}: {error}"[:500]) from error
+            cause = f"{type(error).__name__}: {error}"[:500]
+            return [QueueError(message.id, cause) for message in messages]
+        return [
+            QueueError(messages[int(failed["Id"])].id, f"{failed['Code']}: {failed.get('Message', '')}"[:500])
+            for failed in answer.get("Failed", ())
+        ]
+
+    def _entry(self, message: Execute | Poke) -> dict[str, Any]:
+        entry: dict[str, Any] = {"MessageBody": json.dumps(encode_queued(message), separators=(",", ":"))}
+        if isinstance(message, Poke):
+            left_ms = max(message.not_before - self._clock.now_ms(), 0)
+            entry["DelaySeconds"] = min(-(-left_ms // 1_000), DELAY_MAX_S)
+        return entry
 
     def _names(self) -> str:
         return ", ".join(repr(f"{SCHEME}://{name}") for name in self._urls)

@@ -65,24 +65,24 @@ class LocalQueue:
         self._timers.start()
         self._work.start()
 
-    def send(self, message: Message) -> None:
-        """Hold a message until its instant.
+    def send(self, *messages: Message) -> list[QueueError]:
+        """Hold messages until their instants; refuse while closed or full, and for addresses of elsewhere."""
+        causes = ((_name(message), self._refusal(message)) for message in messages)
+        return [QueueError(name, cause) for name, cause in causes if cause is not None]
 
-        Raises:
-            QueueError: the queue is closed or full, or the address is not one of this process.
-        """
+    def _refusal(self, message: Message) -> str | None:
+        """Return why a message is not held; None: it is."""
         if self._is_closed:
-            raise QueueError(_name(message), "the queue is closed")
+            return "the queue is closed"
         match message:
             case Poke(not_before=instant):
                 lane, at_ms = self._timers, instant
             case Execute(target=address) | Unblock(address=address):
                 found = parse_address(address)
                 if found is None or found.scheme != SCHEME:
-                    raise QueueError(_name(message), f"{address[:200]!r} is not delivered by this process")
+                    return f"{address[:200]!r} is not delivered by this process"
                 lane, at_ms = self._work, self._clock.now_ms()
-        if not lane.put(at_ms, message):
-            raise QueueError(_name(message), f"{MESSAGES_MAX} messages are waiting")
+        return None if lane.put(at_ms, message) else f"{MESSAGES_MAX} messages are waiting"
 
     def stop(self, timeout_s: float) -> bool:
         """Deliver nothing more, and wait for what is being delivered.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
+from resonate_faas._errors import QueueError
 from resonate_faas._machine.objects import Message, Object, Promise, PromiseObject
 from resonate_faas._machine.requests import Effect, Need, Outcome, PromiseSettle, Reply
 
@@ -133,11 +134,12 @@ class Queue(Protocol):
     def delay_max_ms(self) -> int:
         """How far ahead a poke can be scheduled; farther wakes are left to the sweep."""
 
-    def send(self, message: Message) -> None:
-        """Hand a message over, to be delivered at or after its instant.
+    def send(self, *messages: Message) -> list[QueueError]:
+        """Hand messages over, in as few requests as the platform allows, each to be delivered at or after its instant.
 
-        Raises:
-            QueueError: it was not taken. The task stays due; the sweep repairs it.
+        Returns:
+            Why each message that was not taken was not; empty: all were. One that was not taken hinders no other;
+            its object stays due, and the sweep repairs it.
         """
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from resonate_faas import _cron, _retention
-from resonate_faas._errors import QueueError, StoreError
+from resonate_faas._errors import StoreError
 from resonate_faas._machine import Handler, Turn, decide, handler_of, internal, keys_of
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -63,6 +63,8 @@ log = logging.getLogger("resonate_faas.server")
 DRAIN_ROUNDS_MAX: Final = 64
 SWEEP_MAX: Final = 10_000
 """Pokes of one shard in one sweep; what is due beyond them is the next sweep's."""
+SWEEP_CHUNK: Final = 100
+"""Pokes handed over at once; between chunks the sweep looks at its time."""
 POLL_MS: Final = 250
 SKEW_MAX_MS: Final = 1_000
 """How far the clocks of two machines may lie apart (design section 3)."""
@@ -172,7 +174,7 @@ class Server:
             return decide(composed, given, now_ms=now, rules=self.rules, nonce=nonce)
 
         result = self.store.transact(keys, step, known=known)
-        self._send_all(result.outcome.messages)
+        self.send(*result.outcome.messages)
         settled = [
             written for written in result.outcome.writes.values() if isinstance(written, PromiseObject)
         ]
@@ -224,11 +226,12 @@ class Server:
             shard = (first + turn_count) % DUE_SHARDS
             found = self.store.due(before, shard, SWEEP_MAX)
             complete = complete and len(found) < SWEEP_MAX
-            for key, instant in found:
+            for start in range(0, len(found), SWEEP_CHUNK):
                 if until_mono_ms is not None and self.clock.monotonic_ms() >= until_mono_ms:
                     return Sweep(pokes=pokes, failures=failures, complete=False)
-                sent = self.send(Poke(id=key, not_before=instant))
-                pokes, failures = pokes + sent, failures + (not sent)
+                chunk = found[start : start + SWEEP_CHUNK]
+                refused = self.send(*(Poke(id=key, not_before=instant) for key, instant in chunk))
+                pokes, failures = pokes + len(chunk) - refused, failures + refused
         return Sweep(pokes=pokes, failures=failures, complete=complete)
 
     def quiesce(self) -> None:
@@ -368,7 +371,7 @@ class Server:
                 return
             awaited = after
         for address in awaited.promise.listeners:
-            if self.send(Unblock(address=address, promise=awaited.promise)):
+            if not self.send(Unblock(address=address, promise=awaited.promise)):
                 self.run((promise_id,), _forget(promise_id, address), now_ms=now_ms, drain=False)
 
     def _fire(self, key: str, now_ms: int | None, not_before_ms: int) -> None:
@@ -409,22 +412,16 @@ class Server:
         if early_ms or self._rearmed.is_first(key, instant_ms):
             self.send(Poke(id=key, not_before=instant_ms + early_ms))
 
-    def _send_all(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self.send(message)
-
-    def send(self, message: Message) -> bool:
-        """Send a message, after the commit it follows from; a failed send is repaired by the sweep (design section 5).
+    def send(self, *messages: Message) -> int:
+        """Send messages, after the commit they follow from; a failed send is repaired by the sweep (design section 5).
 
         Returns:
-            True if the queue took it.
+            How many the queue did not take.
         """
-        try:
-            self.queue.send(message)
-        except QueueError as error:
+        errors = self.queue.send(*messages) if messages else ()
+        for error in errors:
             log.warning("send failed", extra={"promise_id": error.message_id, "cause": error.cause})
-            return False
-        return True
+        return len(errors)
 
 
 def _is_settled(stored: Object | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from tests.emulators.ministack import Emulator, found_or_skip, free_port, running
 
-from resonate_faas import Clock, QueueError
+from resonate_faas import Clock
 from resonate_faas._clock import SystemClock
 from resonate_faas._http.delivery import decode_queued
 from resonate_faas._machine.objects import Execute, Message, Poke, Unblock
@@ -98,8 +99,9 @@ def test_a_poke_is_delayed_by_whole_seconds_never_too_few_and_at_most_fifteen_mi
     sent: list[dict[str, Any]] = []
 
     class Recording:
-        def send_message(self, **request: Any) -> None:
-            sent.append(request)
+        def send_message_batch(self, **request: Any) -> dict[str, Any]:
+            sent.extend(request["Entries"])
+            return {}
 
     queue = SqsQueue("https://sqs.example/1/main", client=Recording(), clock=FakeClock())
     delays = {-5_000: 0, 0: 0, 1: 1, 999: 1, 1_000: 1, 1_001: 2, 900_000: 900, 900_001: 900, 10**12: 900}
@@ -118,9 +120,8 @@ def test_each_target_has_its_queue_and_an_unknown_one_is_refused(client: Any, ur
     assert bodies(client, other) == ["a"]
     assert bodies(client, url) == ["b", "c"]
     for target in ("sqs://elsewhere", "https://sqs.example/1/main", "local://reports", "nonsense", ""):
-        with pytest.raises(QueueError) as raised:
-            queue.send(Execute(id="d", version=1, target=target))
-        assert raised.value.message_id == "d"
+        (error,) = queue.send(Execute(id="d", version=1, target=target))
+        assert error.message_id == "d"
     client.delete_queue(QueueUrl=other)
 
 
@@ -133,14 +134,49 @@ def bodies(client: Any, url: str) -> list[str]:
 
 def test_a_listener_is_not_told_by_this_queue(client: Any, url: str) -> None:
     message = Unblock(address="https://example.com/hook", promise=promise_object("a").promise)
-    with pytest.raises(QueueError, match="HTTP") as raised:
-        SqsQueue(url, client=client).send(message)
-    assert raised.value.message_id == "a"
+    (error,) = SqsQueue(url, client=client).send(message)
+    assert error.message_id == "a"
+    assert "HTTP" in error.cause
 
 
 def test_a_queue_that_was_deleted_refuses(client: Any, url: str) -> None:
-    with pytest.raises(QueueError, match=r"(?i)queue.*does ?not ?exist|nonexistentqueue"):
-        SqsQueue(f"{url}-gone", client=client).send(Poke(id="a", not_before=0))
+    (error,) = SqsQueue(f"{url}-gone", client=client).send(Poke(id="a", not_before=0))
+    assert re.search(r"(?i)queue.*does ?not ?exist|nonexistentqueue", error.cause)
+
+
+def test_of_a_batch_that_failed_in_part_those_that_were_not_taken_are_told(client: Any, url: str) -> None:
+    """And no other: the sweep would send it twice for nothing."""
+
+    class Failing:
+        """The real client, whose service fails to take two of each ten."""
+
+        def send_message_batch(self, **request: Any) -> dict[str, Any]:
+            taken, lost = request["Entries"][:-2], request["Entries"][-2:]
+            answer: dict[str, Any] = client.send_message_batch(**{**request, "Entries": taken})
+            failed = [{"Id": each["Id"], "Code": "InternalError", "SenderFault": False} for each in lost]
+            return {**answer, "Failed": failed}
+
+    messages = [Execute(id=f"task-{number:02}", version=1, target="sqs://") for number in range(25)]
+    errors = SqsQueue(url, client=Failing()).send(*messages)
+    lost = [error.message_id for error in errors]
+    assert lost == ["task-08", "task-09", "task-18", "task-19", "task-23", "task-24"]
+    assert bodies(client, url) == sorted({message.id for message in messages} - set(lost))
+
+
+def test_a_hundred_messages_cost_ten_requests(ministack: Emulator, url: str) -> None:
+    client, requests = ministack.client("sqs"), 0
+
+    def count(**_: Any) -> None:
+        nonlocal requests
+        requests += 1
+
+    client.meta.events.register("before-call.sqs.*", count)
+    sent = SqsQueue(url, client=client)
+    assert (
+        sent.send(*(Execute(id=f"task-{number}", version=1, target="sqs://") for number in range(100))) == []
+    )
+    assert requests == 10
+    assert len(bodies(ministack.client("sqs"), url)) == 100
 
 
 def test_a_schedules_key_travels_unharmed(client: Any, url: str) -> None:

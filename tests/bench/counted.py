@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from resonate_faas import Context, Resonate
+from resonate_faas import Context, QueueError, Resonate
 from resonate_faas._machine.objects import Execute, Message, PromiseState
 from resonate_faas._node import Node
 from resonate_faas._ports import Queue
@@ -17,23 +17,24 @@ PROMISES_MAX = 20_000
 
 
 class CountingQueue:
-    """Counts the messages sent, by kind; those addressed to a task (execute) and those that wake (poke)."""
+    """Counts what is sent: messages to a task (execute), those that wake (poke), and the sends they travelled in."""
 
     def __init__(self, inner: Queue) -> None:
         self.inner = inner
         self.executes = 0
         self.pokes = 0
+        self.sends = 0
 
     @property
     def delay_max_ms(self) -> int:
         return self.inner.delay_max_ms
 
-    def send(self, message: Message) -> None:
-        self.inner.send(message)
-        if isinstance(message, Execute):
-            self.executes += 1
-        else:
-            self.pokes += 1
+    def send(self, *messages: Message) -> list[QueueError]:
+        executes = sum(isinstance(message, Execute) for message in messages)
+        self.sends += 1
+        self.executes += executes
+        self.pokes += len(messages) - executes
+        return self.inner.send(*messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from resonate_faas._errors import QueueError
 from resonate_faas._machine.objects import Execute, Message, Poke
 from resonate_faas.testing import Disorder, FakeClock, MemoryQueue, QueueContract
 from resonate_faas.testing._queue_contract import Receive
@@ -100,8 +99,8 @@ def test_late_messages_come_within_their_bound() -> None:
 def test_a_refused_message_is_told_and_not_kept() -> None:
     clock = FakeClock()
     queue = MemoryQueue(clock, disorder=Disorder(refuse=1.0))
-    with pytest.raises(QueueError):
-        queue.send(executes(1)[0])
+    (error,) = queue.send(*executes(1))
+    assert error.message_id == "task-0"
     assert len(queue) == 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resonate_faas import Resonate
+from resonate_faas import QueueError, Resonate
 from resonate_faas._machine.objects import Execute, Message
 from resonate_faas.testing import CountingStore, FakeClock, MemoryQueue, MemoryStore
 from resonate_faas.testing._deployment import MONTH_MS, MemoryDeployment
@@ -31,9 +31,9 @@ class CountingQueue(MemoryQueue):
         super().__init__(clock, delay_max_ms=MONTH_MS)
         self.sent: list[Message] = []
 
-    def send(self, message: Message) -> None:
-        super().send(message)
-        self.sent.append(message)
+    def send(self, *messages: Message) -> list[QueueError]:
+        self.sent += messages
+        return super().send(*messages)
 
     def __bool__(self) -> bool:
         return True

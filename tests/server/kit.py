@@ -22,7 +22,7 @@ FAR_MS = EPOCH_MS + 100 * DAY_MS
 
 
 class HookedQueue:
-    """Passes messages on; a hook may look at each one first, or refuse it."""
+    """Passes messages on, one by one; a hook may look at each one first, or refuse it."""
 
     def __init__(self, inner: Queue) -> None:
         self._inner = inner
@@ -33,10 +33,17 @@ class HookedQueue:
     def delay_max_ms(self) -> int:
         return self._inner.delay_max_ms
 
-    def send(self, message: Message) -> None:
-        self.on_send(message)
-        self.sent.append(message)
-        self._inner.send(message)
+    def send(self, *messages: Message) -> list[QueueError]:
+        errors: list[QueueError] = []
+        for message in messages:
+            try:
+                self.on_send(message)
+            except QueueError as error:
+                errors.append(error)
+                continue
+            self.sent.append(message)
+            errors += self._inner.send(message)
+        return errors
 
 
 def refuse(message: Message) -> None:

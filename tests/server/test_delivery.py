@@ -9,7 +9,7 @@ from tests.server.kit import HookedQueue, external, refuse, resolve, run_due, se
 from tests.worker.flows import RESULT, everything
 from tests.worker.kit import DAY_MS, Running, World, start
 
-from resonate_faas import StoreUnavailableError
+from resonate_faas import QueueError, StoreUnavailableError
 from resonate_faas._machine.objects import (
     Execute,
     Message,
@@ -99,9 +99,10 @@ class Unreliable:
     def delay_max_ms(self) -> int:
         return self._inner.delay_max_ms
 
-    def send(self, message: Message) -> None:
-        if isinstance(message, Execute) or self.sweeping:
-            self._inner.send(message)
+    def send(self, *messages: Message) -> list[QueueError]:
+        return self._inner.send(
+            *(message for message in messages if isinstance(message, Execute) or self.sweeping)
+        )
 
     def pop_due(self) -> list[Message]:
         return self._inner.pop_due(self._world.clock.now_ms())

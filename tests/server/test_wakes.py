@@ -17,7 +17,7 @@ from tests.server.kit import (
 )
 from tests.worker.kit import ADDRESS, LEASE_MS, Gate, World, activate, executes, garbage, pokes, start
 
-from resonate_faas import Context, Resonate
+from resonate_faas import Context, Resonate, _server
 from resonate_faas._machine.objects import DELAY, TARGET, Message, Poke, PromiseState, TaskState
 from resonate_faas._machine.requests import PromiseCreate, ScheduleCreate, TaskAcquire
 from resonate_faas._ports import DUE_SHARDS
@@ -208,8 +208,11 @@ def test_the_sweep_pokes_everything_due_before_the_next_one_and_nothing_else(wor
     assert {message.id for message in world.queue.held()} == {f"timer-{number}" for number in range(30)}  # type: ignore[union-attr]
 
 
-def test_a_sweep_that_is_cut_short_goes_on_at_another_shard(world: World) -> None:
+def test_a_sweep_that_is_cut_short_goes_on_at_another_shard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without: with more due than a sweep can do, the last shards would never be served."""
+    monkeypatch.setattr(_server, "SWEEP_CHUNK", 1)
     queue = HookedQueue(world.queue)
     owner = server(world, queue)
     for number in range(200):

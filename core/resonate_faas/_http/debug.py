@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+from resonate_faas._errors import QueueError
 from resonate_faas._machine import Turn
 from resonate_faas._machine.objects import (
     Execute,
@@ -52,10 +53,9 @@ class DebugQueue:
         """True between debug.start and debug.stop."""
         return self._held
 
-    def send(self, message: Message) -> None:
-        """Hand a message over, or keep it while held; a poke is a timer, which waits for a tick."""
-        if not self.keep(message):
-            self._queue.send(message)
+    def send(self, *messages: Message) -> list[QueueError]:
+        """Hand messages over, or keep them while held; a poke is a timer, which waits for a tick."""
+        return self._queue.send(*(message for message in messages if not self.keep(message)))
 
     def keep(self, message: Message) -> bool:
         """Keep a message if the queue is held; also for one that was on its way when the holding began.
@@ -87,8 +87,7 @@ class DebugQueue:
         with self._lock:
             self._held = False
             kept, self._outbox = list(self._outbox.values()), {}
-        for message in kept:
-            self._queue.send(message)
+        self._queue.send(*kept)
 
     def clear(self) -> None:
         """Forget what was kept."""

@@ -24,7 +24,7 @@ class Disorder:
         duplicate: a message is delivered twice.
         late: a message is delivered up to ``late_ms`` after its instant.
         late_ms: the longest delay of a late message.
-        refuse: a send raises QueueError.
+        refuse: a message is not taken, and the sender is told.
         shuffle: messages due together come in any order.
     """
 
@@ -63,24 +63,28 @@ class MemoryQueue:
         """How far ahead a poke can be sent."""
         return self._delay_max_ms
 
-    def send(self, message: Message) -> None:
-        """Keep a message until its instant.
+    def send(self, *messages: Message) -> list[QueueError]:
+        """Keep messages until their instants; a closed queue and its disorder refuse.
 
         Raises:
-            QueueError: the queue is closed, or its disorder refuses.
             ValueError: a poke lies beyond ``delay_max_ms``; the sender has a bug, since farther wakes are the sweep's.
         """
+        causes = ((_name(message), self._refusal(message)) for message in messages)
+        return [QueueError(name, cause) for name, cause in causes if cause is not None]
+
+    def _refusal(self, message: Message) -> str | None:
+        """Return why a message is not kept; None: it is, or the disorder dropped it."""
         now_ms = self._clock.now_ms()
         at_ms = max(now_ms, message.not_before) if isinstance(message, Poke) else now_ms
         if at_ms - now_ms > self._delay_max_ms:
             raise ValueError(f"{message} lies {at_ms - now_ms} ms ahead, more than {self._delay_max_ms}")
         with self._lock:
             if self._closed:
-                raise QueueError(_name(message), "the queue is closed")
+                return "the queue is closed"
             if self._happens(self._disorder.refuse):
-                raise QueueError(_name(message), "refused by its disorder")
+                return "refused by its disorder"
             if self._happens(self._disorder.drop):
-                return
+                return None
             for _ in range(2 if self._happens(self._disorder.duplicate) else 1):
                 late = (
                     self._random.randint(0, self._disorder.late_ms)
@@ -89,6 +93,7 @@ class MemoryQueue:
                 )
                 self._count += 1
                 self._held.append((at_ms + late, self._count, message))
+        return None
 
     def pop_due(self, now_ms: int) -> list[Message]:
         """Take the messages whose instant has come, earliest first (any order if shuffled)."""

@@ -107,8 +107,7 @@ class QueueContract:
         pokes: set[Message] = {
             Poke(id=f"task-{number}", not_before=now_ms + number) for number in range(_MANY)
         }
-        for message in executes | pokes:
-            queue.send(message)
+        assert queue.send(*executes, *pokes) == []
         assert executes | pokes <= {*receive(now_ms), *receive(now_ms + self.NEAR_MS)}
 
     def test_equal_messages_are_not_merged_into_none(
@@ -138,6 +137,23 @@ class QueueContract:
 
     def test_a_queue_that_can_take_nothing_says_so(self, broken_queue: Queue, address: str) -> None:
         """Silence would be taken for a delivery."""
-        with pytest.raises(QueueError) as raised:
-            broken_queue.send(Execute(id="task-7", version=1, target=address))
-        assert raised.value.message_id == "task-7"
+        messages = [Execute(id=f"task-{number}", version=1, target=address) for number in range(_MANY)]
+        errors = broken_queue.send(*messages)
+        assert [error.message_id for error in errors] == [message.id for message in messages]
+        assert all(isinstance(error, QueueError) and error.cause for error in errors)
+
+    def test_a_message_that_is_not_taken_hinders_no_other(
+        self, queue: Queue, clock: Clock, receive: Receive, address: str
+    ) -> None:
+        """Of those sent together."""
+        nowhere = Execute(id="lost", version=1, target="nowhere://at-all")
+        near = [Execute(id=f"task-{number}", version=1, target=address) for number in range(_MANY)]
+        errors = queue.send(*near[:25], nowhere, *near[25:])
+        if errors:  # a queue in memory has no addresses
+            assert [error.message_id for error in errors] == ["lost"]
+        assert set(near) <= set(receive(clock.now_ms()))
+
+    def test_nothing_is_sent_as_nothing(self, queue: Queue, clock: Clock, receive: Receive) -> None:
+        """An empty request would be refused by most."""
+        assert queue.send() == []
+        assert receive(clock.now_ms()) == []
