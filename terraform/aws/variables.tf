@@ -87,8 +87,8 @@ variable "lease_seconds" {
   nullable    = false
 
   validation {
-    condition     = var.lease_seconds >= 10 && var.lease_seconds < var.timeout_seconds
-    error_message = "lease_seconds must be at least 10 (clocks may disagree by a second) and less than timeout_seconds (a longer one only delays repair)."
+    condition     = var.lease_seconds >= 10 && var.lease_seconds < var.timeout_seconds && floor(var.lease_seconds) == var.lease_seconds
+    error_message = "lease_seconds must be a whole number, at least 10 (clocks may disagree by a second) and less than timeout_seconds (a longer one only delays repair)."
   }
 }
 
@@ -132,8 +132,8 @@ variable "retention_days" {
   default     = null
 
   validation {
-    condition     = var.retention_days == null ? true : var.retention_days >= 1
-    error_message = "retention_days must be at least 1."
+    condition     = var.retention_days == null ? true : var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days must be a whole number from 1 to 3650."
   }
 }
 
