@@ -84,7 +84,7 @@ class OptimisticStore(ABC):
 
 
 class _Attempt:
-    """One transact call: its nonce, the keys it grew to, and what it believes of them."""
+    """One transact call: the keys it grew to, what it believes of them, and what it has tried to write."""
 
     def __init__(
         self, store: OptimisticStore, keys: tuple[str, ...], step: Step, known: Mapping[str, Versioned]
@@ -93,7 +93,7 @@ class _Attempt:
         self._keys = keys
         self._step = step
         self._known = {key: known[key] for key in keys if key in known}
-        self._nonce = secrets.token_hex(8)
+        self._tried: dict[str, tuple[Mapping[str, Versioned], Outcome]] = {}
         self._unknown: OutcomeUnknownError | None = None
 
     def failure(self, attempts: int) -> ConflictError | OutcomeUnknownError:
@@ -135,32 +135,40 @@ class _Attempt:
 
     def _write(self, objects: Mapping[str, Versioned], outcome: Outcome) -> Result | None:
         expected = {key: found.revision for key, found in objects.items()}
+        nonce = secrets.token_hex(8)
+        self._tried[nonce] = (objects, outcome)
         try:
-            revisions = self._store.write(expected, outcome.writes, self._nonce)
+            revisions = self._store.write(expected, outcome.writes, nonce)
         except MovedError:
-            return self._if_committed(objects, outcome)
+            return self._if_committed()
         except OutcomeUnknownError as error:
             self._unknown = error
-            return self._if_committed(objects, outcome)
+            return self._if_committed()
         written = {key: Versioned(outcome.writes[key], revision) for key, revision in revisions.items()}
         return Result(outcome=outcome, objects={**objects, **written})
 
-    def _if_committed(self, objects: Mapping[str, Versioned], outcome: Outcome) -> Result | None:
-        """Resolve a lost answer by reading: an object with our nonce proves the commit (it was atomic).
+    def _if_committed(self) -> Result | None:
+        """Resolve a lost answer by reading: an object with a nonce of ours proves that write (it was atomic).
 
-        A deletion leaves no nonce; one whose answer was lost counts as done when nothing is left.
+        It need not be the last one: a write given up earlier may reach the store meanwhile, and what it decided
+        then is what is stored, not what was decided since. A deletion leaves no nonce; one whose answer was lost
+        counts as done when nothing is left.
         """
+        objects, outcome = next(reversed(self._tried.values()))
+        keys = dict.fromkeys(key for _, tried in self._tried.values() for key in tried.writes)
         try:
-            found = self._store.read(tuple(outcome.writes))
+            found = self._store.read(tuple(keys))
         except (
             StoreUnavailableError
         ) as error:  # it says that nothing was written: of the read, not of the write
             raise OutcomeUnknownError(tuple(outcome.writes), str(error)) from error
-        ours = any(stored.nonce == self._nonce for stored in found.values())
+        ours = [self._tried[stored.nonce] for stored in found.values() if stored.nonce in self._tried]
         gone = self._unknown is not None and all(
             found[key].object is None and written is None for key, written in outcome.writes.items()
         )
-        if not ours and not gone:
+        if ours:
+            objects, outcome = ours[0]
+        elif not gone:
             return None
-        current = {key: Versioned(stored.object, stored.revision) for key, stored in found.items()}
+        current = {key: Versioned(found[key].object, found[key].revision) for key in outcome.writes}
         return Result(outcome=outcome, objects={**objects, **current})

@@ -15,6 +15,7 @@ from resonate_faas._machine.objects import (
     DEFAULT_RULES,
     Message,
     Object,
+    Poke,
     PromiseObject,
     PromiseState,
     Rules,
@@ -86,7 +87,7 @@ class Audit:
                 self.past.setdefault(key, []).append(stored)
         after = {key: self.objects[key] for key in sorted(keys) if key in self.objects}
         self.writes += 1
-        if decision is not None:
+        if decision is not None and any(stored is not None for stored in writes.values()):
             for step in self._steps(before, after, writes, decision):
                 self._report(step_violations(step), step)
         scope = self.objects if self.writes % FULL_EVERY == 0 else self._around(after)
@@ -122,18 +123,22 @@ class Audit:
         return [one for one in reversed(self.past.get(key, ())) if isinstance(one, PromiseObject)]
 
     def _around(self, touched: Mapping[str, Object]) -> dict[str, Object]:
-        """Return the objects, and those that hold the callbacks of the suspended tasks among them."""
-        suspended = {
-            key
-            for key, stored in touched.items()
-            if isinstance(stored, PromiseObject)
-            and stored.task is not None
-            and stored.task.state is TaskState.SUSPENDED
-        }
-        around = dict(touched)
-        if suspended:
-            around |= {one.id: one for one in self.promises() if suspended.intersection(one.promise.callbacks)}
-        return around
+        """Return the objects, those that hold the callbacks of the suspended tasks among them, and so on."""
+        around, fresh = dict(touched), dict(touched)
+        while True:
+            suspended = {
+                one.id
+                for one in fresh.values()
+                if isinstance(one, PromiseObject) and one.task and one.task.state is TaskState.SUSPENDED
+            }
+            fresh = {
+                one.id: one
+                for one in (self.promises() if suspended else ())
+                if one.id not in around and suspended.intersection(one.promise.callbacks)
+            }
+            if not fresh:
+                return around
+            around |= fresh
 
     def _steps(
         self,
@@ -152,7 +157,7 @@ class Audit:
             before=self._snapshot(before, now),
             after=self._snapshot(after, now),
             reply=outcome.reply,
-            messages=outcome.messages,
+            messages=tuple(one for one in outcome.messages if not isinstance(one, Poke)),
         )
         if not isinstance(cause, Claim):
             yield whole

@@ -53,9 +53,7 @@ class Odds:
         """Return odds for one seed: some faults are left out, some come often, so that seeds differ in kind."""
         base = cls()
         return cls(
-            **{
-                one.name: getattr(base, one.name) * random.choice([0, 0.5, 1, 1, 2, 3]) for one in fields(cls)
-            }
+            **{one.name: getattr(base, one.name) * random.choice([0, 0.5, 1, 1, 2, 3]) for one in fields(cls)}
         )
 
     @classmethod

@@ -377,7 +377,9 @@ class Simulation:
     def _revive(self) -> None:
         for one in list(self.audit.promises()):
             if one.task is not None and one.task.state is TaskState.HALTED:
-                self.within(f"continue {one.id}", lambda node, key=one.id: node.server.ask(TaskContinue(id=key)))
+                self.within(
+                    f"continue {one.id}", lambda node, key=one.id: node.server.ask(TaskContinue(id=key))
+                )
         self.scheduler.after(SWEEP_MS, self._revive)
 
     def check_end(self) -> None:
@@ -396,14 +398,20 @@ class Simulation:
                 f"{one.id} came to {outcome}, which is none of {accepted}"
             )
             successors = sorted(
-                str(self.outcome(reader, key)[1]) for key in objects if key.startswith(f"{one.id}-d") and ":" not in key
+                str(self.outcome(reader, key)[1])
+                for key in objects
+                if key.startswith(f"{one.id}-d") and ":" not in key
             )
             assert successors == sorted(one.workload.successors(one.args)), f"{one.id} started {successors}"
         self._check_schedule(reader)
 
     def _check_schedule(self, reader: Node) -> None:
         """Every occurrence until the last one that fired must have run, and run right."""
-        past = [one for one in self.audit.past.get(schedule_key("clockwork"), ()) if isinstance(one, ScheduleObject)]
+        past = [
+            one
+            for one in self.audit.past.get(schedule_key("clockwork"), ())
+            if isinstance(one, ScheduleObject)
+        ]
         if not past or past[-1].schedule.last_run_at is None:
             return
         first, last = past[0].schedule.next_run_at, past[-1].schedule.last_run_at

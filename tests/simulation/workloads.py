@@ -190,11 +190,7 @@ async def endless(ctx: Context) -> str:
     return await named(ctx, "never")
 
 
-@workload(
-    outcomes=lambda _: [
-        ("value", [word, "more."]) for word in ("gated a!.", "in race!", None)
-    ]
-)
+@workload(outcomes=lambda _: [("value", [word, "more."]) for word in ("gated a!.", "in race!", None)])
 async def racing(ctx: Context) -> list[Any]:
     """A race of kinds: a remote child, a promise, a sleep; the losers are cancelled."""
     won: Any = await ctx.race(ctx.rpc(gated, "a"), named(ctx, "in race"), ctx.sleep(150))
@@ -257,9 +253,7 @@ async def aging_two(ctx: Context) -> list[str]:
 for code in (old, new):
     code.register(aging_one, name="aging")
 new.register(aging_two, name="aging", version=2)
-WORKLOADS.append(
-    Workload(function="aging", outcomes=lambda _: [plainly(aging_one), plainly(aging_two)])
-)
+WORKLOADS.append(Workload(function="aging", outcomes=lambda _: [plainly(aging_one), plainly(aging_two)]))
 
 
 @helper
