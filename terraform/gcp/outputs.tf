@@ -23,7 +23,7 @@ output "database" {
   value       = local.database
 }
 
-output "queues" {
+output "queue_ids" {
   description = "The Cloud Tasks queues by target name; the deployment's own is \"\"."
   value       = { for target, queue in google_cloud_tasks_queue.this : target => queue.id }
 }
