@@ -20,11 +20,14 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from resonate_faas import Resonate
-from resonate_faas._http import App, HttpRequest, HttpSettings
+from resonate_faas._http import App, HttpRequest, HttpSettings, Right, problem_response
+from resonate_faas._http_errors import AccessDeniedError
+from resonate_faas_local import _sse
 from resonate_faas_local._dev_access import DevAccess
 from resonate_faas_local._dev_settings import DevSettings
 from resonate_faas_local._local_node import LocalNode
 from resonate_faas_local._log import log_to
+from resonate_faas_local._poll import Connections
 
 HOST: Final = "127.0.0.1"
 HOSTS: Final = ("127.0.0.1", "localhost", "::1")
@@ -96,7 +99,7 @@ def run(resonate: Resonate, listening: socket.socket, settings: DevSettings) -> 
     )
     with node:
         _print_banner(sys.stdout, base_url, resonate, settings, token)
-        _Server(node, asgi(app)).run_until_told(listening)
+        _Server(node, asgi(app, node.connections)).run_until_told(listening)
 
 
 def _print_banner(out: TextIO, base_url: str, resonate: Resonate, settings: DevSettings, token: str) -> None:
@@ -146,19 +149,20 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def asgi(app: App) -> Router:
-    """Return the routes as an ASGI application; each request runs in a thread.
+def asgi(app: App, connections: Connections | None = None) -> Router:
+    """Return the routes as an ASGI application; each request runs in a thread, but for the connections held open.
 
     No route of starlette's own: its patterns would answer some ids in their own words.
     """
-    return Router(default=_Bridge(app), redirect_slashes=False)
+    return Router(default=_Bridge(app, connections), redirect_slashes=False)
 
 
 class _Bridge:
     """Translates ASGI's requests to ours and back."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, connections: Connections | None) -> None:
         self._app = app
+        self._connections = connections
         self._limiter: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,11 +171,27 @@ class _Bridge:
             request = await self._read(Request(scope, receive))
         except ClientDisconnect:
             return
+        stream = self._poll(request)
+        if stream is not None:
+            await stream(scope, receive, send)
+            return
         if self._limiter is None:
             self._limiter = CapacityLimiter(REQUESTS_MAX)
         answer = await run_sync(self._app.handle, request, limiter=self._limiter)
         body = b"" if request.method == "HEAD" else answer.body
         await Response(body, status_code=answer.status, headers=dict(answer.headers))(scope, receive, send)
+
+    def _poll(self, request: HttpRequest) -> Response | None:
+        """Return the stream of a worker that connects; None: it is another request."""
+        place = _sse.place(request.path) if request.method == "GET" else None
+        if place is None or self._connections is None:
+            return None
+        try:
+            self._app.access.check(request, Right.POLL)
+        except AccessDeniedError as error:
+            refusal = problem_response(error)
+            return Response(refusal.body, status_code=refusal.status, headers=dict(refusal.headers))
+        return _sse.answer(self._connections, *place)
 
     async def _read(self, request: Request) -> HttpRequest:
         """Read the request; of a body over the limit one byte too many, and no more."""

@@ -19,10 +19,13 @@ from resonate_faas._http.debug import Debug, DebugQueue
 from resonate_faas._links import Links
 from resonate_faas._machine.objects import Message, Rules
 from resonate_faas._node import Node
-from resonate_faas._ports import Clock
+from resonate_faas._ports import Clock, Queue
 from resonate_faas._server import Server, ServerSettings
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_local._local_queue import LocalQueue
+from resonate_faas_local._outward_queue import OutwardQueue
+from resonate_faas_local._poll import Connections
+from resonate_faas_local._push import Pusher
 from resonate_faas_local._sqlite_store import SqliteStore
 
 log = logging.getLogger("resonate_faas_local")
@@ -46,12 +49,15 @@ class LocalNode:
         resonate: the business code.
         path: the SQLite file; created if absent. Restart on the same file to go on where things stood.
         workers: activations at a time.
-        base_url: where this process serves the routes; None: it does not, so that promises have no links.
+        base_url: where this process serves the routes; None: it does not, so that promises have no links and
+            nobody can be connected.
         strict: answer exactly as the specification where official SDKs deviate from it.
         debug: allow time and delivery to be held (``debug`` then holds the operations) and any address to be stored.
         lease_ms: a crash is repaired this long after it.
         sweep_interval_ms: how often the file is searched for what is due.
-        allow: address patterns that may be stored as target or listener, next to ``local://``.
+        allow: address patterns that may be stored as target or listener, next to ``local://`` and, if the routes
+            are served, ``poll://``.
+        push_token: the bearer token of messages pushed to allowed http and https addresses.
         clock: the time.
 
     Example:
@@ -73,6 +79,7 @@ class LocalNode:
         lease_ms: int = LEASE_MS,
         sweep_interval_ms: int = SWEEP_MS,
         allow: Iterable[str] = (),
+        push_token: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if workers < 1:
@@ -81,18 +88,23 @@ class LocalNode:
         self.store = SqliteStore(path, rules=rules)
         self._clock = clock or SystemClock()
         self._queue = LocalQueue(self._deliver, clock=self._clock, workers=workers)
-        self._held = DebugQueue(self._queue)
+        self.connections = None if base_url is None else Connections(self._clock)
+        self._pusher = None if base_url is None else Pusher(self._clock, token=push_token)
+        queue: Queue = self._queue
+        if base_url is not None and self.connections is not None and self._pusher is not None:
+            queue = OutwardQueue(queue, self.connections, self._pusher, server_url=base_url)
+        self._held = DebugQueue(queue)
         self.node = Node(
             resonate,
             self.store,
-            self._held if debug else self._queue,
+            self._held if debug else queue,
             clock=self._clock,
             target=TARGET,
             resolve_target=address_of,
             server=ServerSettings(
                 rules=rules,
                 sweep_interval_ms=sweep_interval_ms,
-                permits=_permits(allow, anything=debug),
+                permits=_permits(allow, serves=base_url is not None, anything=debug),
             ),
             worker=WorkerSettings(lease_ms=lease_ms),
             links=None if base_url is None else Links(base_url, self._link_key()),
@@ -125,6 +137,8 @@ class LocalNode:
         self._ending.set()
         self.node.server.quiesce()
         self.node.worker.stop()
+        if self.connections is not None:
+            self.connections.close()
 
     def close(self) -> None:
         """Release the held tasks, end the threads, close the file. The next start on the file goes on. Idempotent."""
@@ -135,6 +149,8 @@ class LocalNode:
             if not self._queue.stop(STOP_S):
                 log.warning("an activation did not end in time; its lease will run out")
         self._queue.close()
+        if self._pusher is not None:
+            self._pusher.close()
         self.node.worker.close()
         self.store.close()
 
@@ -172,8 +188,9 @@ def address_of(group: str) -> str:
     return group if "://" in group else f"local://{group}"
 
 
-def _permits(allow: Iterable[str], *, anything: bool) -> Callable[[str], bool]:
-    """Return the allow-list: the own queue and what the operator added; in debug mode whatever is an address."""
+def _permits(allow: Iterable[str], *, serves: bool, anything: bool) -> Callable[[str], bool]:
+    """Return the allow-list: the own queue, who may connect, what the operator added; in debug mode any address."""
     if anything:
         return lambda address: parse_address(address) is not None
-    return AddressPolicy(("local://*", *allow)).permits
+    own = ("local://*", "poll://*") if serves else ("local://*",)
+    return AddressPolicy((*own, *allow)).permits

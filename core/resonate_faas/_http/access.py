@@ -20,6 +20,7 @@ class Right(Enum):
     SETTLE = "settle"
     LINK = "link"  # settle or see the page of one promise, by the capability token in the query
     TICK = "tick"
+    POLL = "poll"  # GET /poll/{group}/{id}: receive the messages of a group; the dev server's
     DEBUG = "debug"  # debug.* and resonate:debug_time, where debug mode is on
 
 
