@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from resonate_faas import _cron, _retention
@@ -301,18 +301,15 @@ class Server:
         Raises:
             CronError: the expression or zone is wrong; nothing was stored.
         """
-        instant = _cron.next_run(request.cron, request.zone, self._now(now_ms))
-        resolved = ScheduleCreate(
-            id=request.id,
-            cron=request.cron,
-            promise_id=request.promise_id,
-            promise_timeout=request.promise_timeout,
-            next_run_at=instant,
-            promise_param=request.promise_param,
-            promise_tags=request.promise_tags,
-            zone=request.zone,
-        )
-        return self.ask(resolved, now_ms=now_ms)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return Result(outcome=Outcome(reply=refusal, writes={}), objects={})
+
+        def create(turn: Turn) -> Reply:  # a retry may come long after the first try: its now decides
+            instant = _cron.next_run(request.cron, request.zone, turn.now)
+            return handler_of(replace(request, next_run_at=instant))(turn)
+
+        return self.run(keys_of(request), create, now_ms=now_ms)
 
     def _now(self, now_ms: int | None) -> int:
         return self.clock.now_ms() if now_ms is None else now_ms
