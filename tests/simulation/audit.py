@@ -162,9 +162,8 @@ class Audit:
         if not isinstance(cause, Claim):
             yield whole
             return
-        found = before.get(cause.id)
-        is_held = isinstance(found, PromiseObject) and found.task is not None
-        if is_held and found.task.state is TaskState.ACQUIRED and found.task.pid != cause.pid:  # type: ignore[union-attr]
+        found, left = before.get(cause.id), after.get(cause.id)
+        if _version(found) not in {None, _version(left)} and _is_held(found):
             freed = decide(
                 lambda turn: internal.lease_timeout(turn, cause.id),
                 {cause.id: found},
@@ -197,6 +196,19 @@ class Audit:
                 for address in set(old.promise.listeners) - set(new.promise.listeners):
                     if (key, address) not in self.unblocked:
                         self.violations.append(f"{address} was not told of {key}")
+
+
+def _version(stored: Object | None) -> int | None:
+    has_task = isinstance(stored, PromiseObject) and stored.task is not None
+    return stored.task.version if has_task else None  # type: ignore[union-attr]
+
+
+def _is_held(stored: Object | None) -> bool:
+    return (
+        isinstance(stored, PromiseObject)
+        and stored.task is not None
+        and stored.task.state is TaskState.ACQUIRED
+    )
 
 
 def _told(reply: Reply) -> Iterator[PromiseObject]:

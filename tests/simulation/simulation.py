@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-import pytest
 from tests.engine.stage import NAME
 from tests.simulation.audit import Audit, is_settled
 from tests.simulation.faults import (
-    EPOCH_MS,
     Network,
     Odds,
     ProcessClock,
@@ -268,10 +265,14 @@ class Simulation:
         wanted = Invocation(function=one.workload.function, args=one.args, id=one.id)
         self.request(f"start {one.id}", lambda node: node.client.invoke(wanted))
         if one.workload.dooms:
-            self.scheduler.after(
-                self.random.randrange(20_000, 200_000),
-                lambda: self._settle(one.id, PromiseState.CANCELED),
-            )
+            self.scheduler.after(self.random.randrange(20_000, 200_000), lambda: self._doom(one))
+
+    def _doom(self, one: Started) -> None:
+        """Let somebody cancel a root, once there is one."""
+        if self.audit.at(one.id) is None:
+            self.scheduler.after(20_000, lambda: self._doom(one))
+        else:
+            self._settle(one.id, PromiseState.CANCELED)
 
     def _schedule(self) -> None:
         def create(node: Node) -> None:
