@@ -10,17 +10,26 @@ from typing import Final
 from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
 from resonate_faas._machine import Turn, handler_of, internal
 from resonate_faas._machine.objects import Object, Poke, Promise, PromiseObject, PromiseState, TaskState
-from resonate_faas._machine.requests import Claim, Commit, Effect, Park, PromiseSettle, Record, Reply, Yield
-from resonate_faas._ports import ABSENT, Lease, Result, Versioned
+from resonate_faas._machine.requests import (
+    REDIRECT,
+    Claim,
+    Commit,
+    Effect,
+    Park,
+    PromiseSettle,
+    Record,
+    Reply,
+    Yield,
+)
+from resonate_faas._ports import ABSENT, TRANSACTION_MAX, Lease, Result, Versioned
 from resonate_faas._server import Server, read_only
 
 log = logging.getLogger("resonate_faas.session")
 
-COMMIT_ITEMS_MAX: Final = 99
-"""Effects of one transaction, next to the task (DynamoDB: 100 items)."""
+COMMIT_ITEMS_MAX: Final = TRANSACTION_MAX - 1
+"""Effects of one transaction, next to the task."""
 COMMIT_BYTES_MAX: Final = 3_500_000
 """Payload bytes of one transaction (DynamoDB and Firestore: 4 MB)."""
-PARK_MAX: Final = 98
 LEASE_MARGIN_MS: Final = 2_000
 """A lease that was not confirmed until this long before its end counts as lost: clocks may disagree by a second."""
 
@@ -94,10 +103,9 @@ class EmbeddedSession:
             for promise_id, promise in history.items()
             if promise.state is PromiseState.PENDING and promise.timeout_at <= now_ms
         ]
-        for start in range(0, len(ended), COMMIT_ITEMS_MAX):
-            for promise_id, promise in self.observe(ended[start : start + COMMIT_ITEMS_MAX]).items():
-                history[promise_id] = promise
-                self._known.pop(promise_id, None)
+        for promise_id, promise in (self.observe(ended) if ended else {}).items():
+            history[promise_id] = promise
+            self._known.pop(promise_id, None)
 
     def _learn(self, pages: Sequence[Sequence[Versioned]], birth: str) -> Iterator[tuple[str, Promise]]:
         """Yield the records of this execution; what an earlier one of the same id left is not seen."""
@@ -181,24 +189,14 @@ class EmbeddedSession:
     def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles."""
         with self._lock:
-            chunks = [tuple(ids[start : start + PARK_MAX]) for start in range(0, len(ids), PARK_MAX)]
-            for number, chunk in enumerate(chunks, start=1):
-                self._check_held()
-                last = number == len(chunks)
-                request = Park(
-                    id=self._id,
-                    version=self._version,
-                    awaited=chunk,
-                    register_only=not last,
-                    registered=tuple(ids[: (number - 1) * PARK_MAX]) if last else (),
-                )
-                known = {key: self._known[key] for key in chunk if key in self._known}
-                result = self._server.ask(request, known={self._id: self._task, **known})
-                if result.reply.status == 300:
-                    self._remember(result)
-                    return {key: record.promise for key, record in (result.reply.records or {}).items()}
-                self._require(result)
+            self._check_held()
+            request = Park(id=self._id, version=self._version, awaited=tuple(ids))
+            known = {key: self._known[key] for key in ids if key in self._known}
+            result = self._server.ask(request, known={self._id: self._task, **known})
+            if result.reply.status == REDIRECT:
                 self._remember(result)
+                return {key: record.promise for key, record in (result.reply.records or {}).items()}
+            self._require(result)
             self._is_held = False
             return {}
 

@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resonate_faas._errors import ConflictError, OutcomeUnknownError, StoreUnavailableError
+from resonate_faas._errors import (
+    ConflictError,
+    LimitExceededError,
+    OutcomeUnknownError,
+    StoreUnavailableError,
+)
 from resonate_faas._machine.objects import Object
 from resonate_faas._machine.requests import Need, Outcome
-from resonate_faas._ports import NOTHING_KNOWN, Result, Step, Versioned
+from resonate_faas._ports import NOTHING_KNOWN, TRANSACTION_MAX, Result, Step, Versioned
 
 ATTEMPTS_MAX: Final = 40
 NEEDS_MAX: Final = 3
@@ -112,6 +117,12 @@ class _Attempt:
         objects = dict(believed)
         one_snapshot = not believed
         for _ in range(NEEDS_MAX + 2):
+            if len(self._keys) > TRANSACTION_MAX:
+                raise LimitExceededError(
+                    "the number of objects in one transaction",
+                    TRANSACTION_MAX,
+                    "split the request into several",
+                )
             missing = [key for key in self._keys if key not in objects]
             if missing:
                 one_snapshot = one_snapshot and len(missing) == len(self._keys)

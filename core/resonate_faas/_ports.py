@@ -20,6 +20,9 @@ DUE_SHARDS: Final = 16
 
 SEARCH_LIMIT_MAX: Final = 1_000
 
+TRANSACTION_MAX: Final = 100
+"""Objects of one transaction, also those only read: what a DynamoDB transaction holds."""
+
 Step = Callable[[Mapping[str, Object | None]], Outcome | Need]
 """A pure decision over the objects read; it may be called again with other objects, and must not have effects."""
 
@@ -68,7 +71,8 @@ class Store(Protocol):
         """Read, decide, write: all or nothing, and only if no object read (also those only read) moved meanwhile.
 
         Args:
-            ids: the store keys the step reads; at most 1,100 (a promise's waiters and the task).
+            ids: the store keys the step reads; with those it asks for by Need at most 100 (TRANSACTION_MAX), and
+                their payloads at most 3.5 MB.
             step: the pure decision. Called again with more objects when it answers Need (3 times at most), and with
                 fresh ones after a conflict.
             known: objects the caller believes in, used instead of reading. An answer computed on them that writes
@@ -78,6 +82,7 @@ class Store(Protocol):
             The outcome that was stored, and every object involved at its new revision.
 
         Raises:
+            LimitExceededError: too many objects, or bytes; nothing was written.
             ConflictError: other writers kept moving the objects; nothing was written.
             OutcomeUnknownError: the write's answer was lost and reading did not tell; it may have happened.
             StoreUnavailableError: nothing was written.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from resonate_faas._machine.objects import ORIGIN, PromiseObject, PromiseState, due, is_root
 from resonate_faas._machine.requests import OK, Reply
-from resonate_faas._ports import SEARCH_LIMIT_MAX
+from resonate_faas._ports import SEARCH_LIMIT_MAX, TRANSACTION_MAX
 
 if TYPE_CHECKING:
     from resonate_faas._machine import Turn
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("resonate_faas.retention")
 
-CHUNK: Final = 50
+CHUNK: Final = TRANSACTION_MAX // 3
+"""Objects deleted at once: a store may keep param and value of each in items of their own."""
 
 
 def expire(server: Server, root: PromiseObject, now_ms: int) -> bool:

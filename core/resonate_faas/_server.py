@@ -44,6 +44,7 @@ from resonate_faas._machine.requests import (
     TaskCreate,
     TaskFence,
 )
+from resonate_faas._parts import joined, parts
 from resonate_faas._ports import (
     DUE_SHARDS,
     NOTHING_KNOWN,
@@ -132,7 +133,7 @@ class Server:
     def ask(
         self, request: Request, *, known: Mapping[str, Versioned] = NOTHING_KNOWN, now_ms: int | None = None
     ) -> Result:
-        """Run one request.
+        """Run one request: in one transaction, or in several if it names more objects than one holds.
 
         Args:
             request: any of the machine's.
@@ -140,7 +141,7 @@ class Server:
             now_ms: overrides the clock; debug mode only.
 
         Returns:
-            The transaction's result; its reply carries the status.
+            The last transaction's result, with the objects and records of all; its reply carries the status.
 
         Raises:
             StoreError: nothing was answered; see the leaf for whether something may have been written.
@@ -148,7 +149,14 @@ class Server:
         refusal = self._refusal(request)
         if refusal is not None:
             return Result(outcome=Outcome(reply=refusal, writes={}), objects={})
-        return self.run(keys_of(request), handler_of(request), known=known, now_ms=now_ms)
+        first, *others = parts(request)
+        result = self.run(keys_of(first), handler_of(first), known=known, now_ms=now_ms)
+        for part in others:
+            if not result.reply.ok:
+                break
+            known = {**known, **result.objects}
+            result = joined(result, self.run(keys_of(part), handler_of(part), known=known, now_ms=now_ms))
+        return result
 
     def run(
         self,

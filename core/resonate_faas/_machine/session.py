@@ -226,15 +226,14 @@ def _told_meanwhile(turn: Turn, request: Park, task: Task) -> Reply | None:
     """Return the redirect if a promise of an earlier chunk settled and was drained into the held task.
 
     Its callback is consumed: suspending now would miss that wake for ever. An undrained one still wakes the task.
+    One is told and no more, for there may be more of them than a transaction holds: the next suspension finds them.
     """
-    told = [promise_id for promise_id in request.registered if promise_id in task.resumes]
-    if not told:
+    told = next((promise_id for promise_id in request.registered if promise_id in task.resumes), None)
+    if told is None:
         return None
-    turn.require(told)
-    found = {promise_id: turn.materialise(promise_id) for promise_id in told}
-    return Reply(
-        status=REDIRECT, records={key: record for key, record in found.items() if record is not None}
-    )
+    turn.require((told,))
+    found = turn.materialise(told)
+    return Reply(status=REDIRECT, records={} if found is None else {told: found})
 
 
 def give_back(turn: Turn, request: Yield) -> Reply:

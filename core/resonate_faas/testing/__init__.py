@@ -1,6 +1,5 @@
 """Fakes, and the contracts that say what a store and a queue are. Needs the extra ``testing`` (pytest)."""
 
-from resonate_faas.testing._contract_transact import TRANSACTION_ITEMS_MAX
 from resonate_faas.testing._deployment import InlineRunner, MemoryDeployment
 from resonate_faas.testing._fake_clock import EPOCH_MS, FakeClock
 from resonate_faas.testing._memory_queue import Disorder, MemoryQueue
@@ -18,7 +17,6 @@ from resonate_faas.testing._wrappers import (
 
 __all__ = [
     "EPOCH_MS",
-    "TRANSACTION_ITEMS_MAX",
     "CountingStore",
     "Counts",
     "Disorder",

@@ -8,8 +8,8 @@ from typing import ClassVar
 from resonate_faas._errors import ConflictError
 from resonate_faas._machine.objects import Object, PromiseObject, Value
 from resonate_faas._machine.requests import Claim, Need, Outcome, PromiseCreate
-from resonate_faas._ports import Result
-from resonate_faas.testing._contract_transact import TRANSACTION_ITEMS_MAX, ContractBase
+from resonate_faas._ports import TRANSACTION_MAX, Result
+from resonate_faas.testing._contract_transact import ContractBase
 from resonate_faas.testing._kit import (
     FAR_MS,
     TARGETED,
@@ -70,7 +70,7 @@ class ConcurrencyContract(ContractBase):
 
     def test_a_read_of_many_objects_is_of_one_instant(self, store: PrimitiveStore) -> None:
         """One writer keeps a hundred objects equal; readers never see two different ones."""
-        keys = [f"root:{number}" for number in range(TRANSACTION_ITEMS_MAX)]
+        keys = [f"root:{number}" for number in range(TRANSACTION_MAX)]
         put(store, *(promise_object(key) for key in keys))
 
         def write() -> set[int]:

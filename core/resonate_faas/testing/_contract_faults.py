@@ -23,6 +23,7 @@ from resonate_faas._machine.objects import (
     Value,
 )
 from resonate_faas._machine.requests import Claim, Commit, Outcome, Park, PromiseCreate, PromiseSettle, Record
+from resonate_faas._parts import AWAITED_MAX, parts
 from resonate_faas._ports import DUE_SHARDS, Result
 from resonate_faas._records import encode_object
 from resonate_faas.testing._contract_transact import ContractBase
@@ -226,15 +227,12 @@ class LostAnswerContract(ContractBase):
 class SuspendContract(ContractBase):
     """Suspending on one promise, on as many as fit a transaction, on one more, and on a thousand."""
 
-    AWAITED_OF_A_CHUNK: Final = 98
-    """Awaited promises of one Park: with the task, and one to spare, a transaction of 100."""
-
     @pytest.mark.parametrize("number", [1, 98, 99, 1_000])
     def test_a_task_suspends_on_any_number_and_wakes_once(self, store: PrimitiveStore, number: int) -> None:
         """All are registered, the task last; the last one to settle wakes it."""
         awaited = self._started(store, "root", number)
         statuses = self._parked(store, "root", awaited)
-        assert statuses == [200] * -(-number // self.AWAITED_OF_A_CHUNK)
+        assert statuses == [200] * -(-number // AWAITED_MAX)
         for start in range(0, number, 100):
             for held in look(store, *awaited[start : start + 100]).values():
                 assert isinstance(held.object, PromiseObject)
@@ -246,7 +244,7 @@ class SuspendContract(ContractBase):
 
     def test_a_settled_promise_among_many_registers_none(self, store: PrimitiveStore) -> None:
         """The redirect keeps the lease and leaves no callback behind."""
-        awaited = self._started(store, "root", self.AWAITED_OF_A_CHUNK)
+        awaited = self._started(store, "root", AWAITED_MAX)
         ask(store, PromiseSettle(id=awaited[60], state=PromiseState.RESOLVED))
         assert self._parked(store, "root", awaited) == [300]
         for held in look(store, *awaited).values():
@@ -256,7 +254,7 @@ class SuspendContract(ContractBase):
 
     def test_a_settlement_that_races_the_suspension_is_not_missed(self, store: PrimitiveStore) -> None:
         """Between the decision and its write another settles: the suspension must see it."""
-        awaited = self._started(store, "root", self.AWAITED_OF_A_CHUNK)
+        awaited = self._started(store, "root", AWAITED_MAX)
         raced: list[int] = []
 
         class Racing(FaultyStore):
@@ -276,7 +274,7 @@ class SuspendContract(ContractBase):
         """Each chunk's write goes wrong in turn."""
         for number in range(1, 4):
             root = f"root-{number}"
-            awaited = self._started(store, root, 2 * self.AWAITED_OF_A_CHUNK + 1)
+            awaited = self._started(store, root, 2 * AWAITED_MAX + 1)
             assert self._parked(FaultyStore(store, {number: fault}), root, awaited) == [200] * 3
             for held in (look_at(store, awaited[0]), look_at(store, awaited[-1])):
                 assert isinstance(held, PromiseObject)
@@ -296,16 +294,8 @@ class SuspendContract(ContractBase):
         return awaited
 
     def _parked(self, store: PrimitiveStore, root: str, awaited: list[str]) -> list[int]:
-        size = self.AWAITED_OF_A_CHUNK
-        chunks = [tuple(awaited[start : start + size]) for start in range(0, len(awaited), size)]
-        statuses: list[int] = []
-        registered: tuple[str, ...] = ()
-        for chunk in chunks:
-            last = chunk is chunks[-1]
-            park = Park(id=root, version=1, awaited=chunk, register_only=not last, registered=registered)
-            statuses.append(ask(store, park).reply.status)
-            registered += chunk
-        return statuses
+        whole = Park(id=root, version=1, awaited=tuple(awaited))
+        return [ask(store, park).reply.status for park in parts(whole)]
 
     def _task(self, store: PrimitiveStore, root: str) -> tuple[TaskState, tuple[str, ...]]:
         found = look_at(store, root)

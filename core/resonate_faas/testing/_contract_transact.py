@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import pytest
 
+from resonate_faas._errors import LimitExceededError
 from resonate_faas._machine.objects import Object, Value
 from resonate_faas._machine.requests import Need, Outcome
 from resonate_faas._optimistic import MovedError
-from resonate_faas._ports import ABSENT, Step, Versioned
+from resonate_faas._ports import ABSENT, TRANSACTION_MAX, Step, Versioned
 from resonate_faas.testing._kit import count, counting, done, drop, look, look_at, promise_object, put
 from resonate_faas.testing._wrappers import CountingStore, PrimitiveStore
-
-TRANSACTION_ITEMS_MAX: Final = 100
-"""Objects that every store can read and write in one transaction (DynamoDB's bound)."""
 
 
 class ContractBase:
@@ -73,13 +71,25 @@ class TransactContract(ContractBase):
 
     def test_a_transaction_holds_as_many_objects_as_promised(self, store: PrimitiveStore) -> None:
         """Exactly 100: a commit of 99 children and their task."""
-        keys = [f"root:{number}" for number in range(1, TRANSACTION_ITEMS_MAX)]
+        keys = [f"root:{number}" for number in range(1, TRANSACTION_MAX)]
         put(store, promise_object("root"), *(promise_object(key, count=1) for key in keys))
         assert sum(count(found.object) for found in look(store, *keys).values()) == len(keys)
 
+    @pytest.mark.parametrize("asked", [False, True])
+    def test_one_object_more_than_promised_is_refused(self, store: PrimitiveStore, *, asked: bool) -> None:
+        """Named at once or asked for later, and by all stores alike: the laptop finds what a cloud would refuse."""
+        keys = [f"o:{number}" for number in range(TRANSACTION_MAX + 1)]
+
+        def step(given: Mapping[str, Object | None]) -> Outcome | Need:
+            return done({keys[0]: promise_object(keys[0])}) if len(given) > 1 else Need(ids=frozenset(keys))
+
+        with pytest.raises(LimitExceededError, match="100"):
+            store.transact(keys[:1] if asked else keys, step)
+        assert look_at(store, keys[0]) is None
+
     def test_one_moved_object_among_a_hundred_stops_all(self, store: PrimitiveStore) -> None:
         """Nothing of a refused write is stored, wherever in it the moved object stands."""
-        keys = [f"root:{number}" for number in range(1, TRANSACTION_ITEMS_MAX + 1)]
+        keys = [f"root:{number}" for number in range(1, TRANSACTION_MAX + 1)]
         put(store, *(promise_object(key) for key in keys))
         expected = {key: found.revision for key, found in look(store, *keys).items()}
         for moved in (keys[0], keys[50], keys[-1]):
@@ -140,7 +150,7 @@ class TransactContract(ContractBase):
 
     def test_many_objects_only_read_beside_one_written(self, store: PrimitiveStore) -> None:
         """99 guards and one write fit a transaction; a moved guard stops it."""
-        guards = [f"guard:{number}" for number in range(1, TRANSACTION_ITEMS_MAX)]
+        guards = [f"guard:{number}" for number in range(1, TRANSACTION_MAX)]
         put(store, *(promise_object(key) for key in guards))
         step, calls = interrupted(counting("a"), counting(guards[70]), store, guards[70])
         store.transact((*guards, "a"), step)
