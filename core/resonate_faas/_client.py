@@ -78,6 +78,7 @@ class Client:
             version=function.version,
             codec=self._codec,
             function=function,
+            code=self._registry.fingerprint(function),
         )
         now = self._server.clock.now_ms()
         delay_ms = 0 if wanted.delay is None else milliseconds(wanted.delay, "delay")

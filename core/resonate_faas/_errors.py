@@ -385,20 +385,38 @@ class NonDeterminismError(WorkflowInterrupt):
         recorded: the call on record.
         present: the call the code makes now, or what it does instead.
         line: "file:line" of the present call; "" if unknown.
+        source: the text of that line, where it is known.
+        defined: "file:line" of the recorded function, where it is registered.
+        cause: why, probably.
     """
 
     code = "non-determinism"
 
-    def __init__(self, promise_id: str, recorded: str, present: str, line: str = "") -> None:
-        super().__init__(promise_id, recorded, present, line)
+    def __init__(
+        self,
+        promise_id: str,
+        recorded: str,
+        present: str,
+        line: str = "",
+        source: str = "",
+        defined: str = "",
+        cause: str = "",
+    ) -> None:
+        super().__init__(promise_id, recorded, present, line, source, defined, cause)
         self.promise_id, self.recorded, self.present, self.line = promise_id, recorded, present, line
+        self.source, self.defined, self.cause = source, defined, cause
 
     def __str__(self) -> str:
+        defined = f" (defined at {self.defined})" if self.defined else ""
         at = f" at {self.line}" if self.line else ""
+        source = f": {self.source}" if self.source else ""
+        cause = self.cause or "the code changed under a running execution, or it is not deterministic"
         return (
-            f"{self.promise_id!r} was recorded as {self.recorded}, but the code now does {self.present}{at}. "
-            "Either the code changed under a running execution, or it is not deterministic. Register the new code "
-            "as another version, or restore the old code, then continue the task"
+            f"{self.promise_id!r} was recorded as {self.recorded}{defined}, but the code now does "
+            f"{self.present}{at}{source}. Probable cause: {cause}. Ways out: deploy the code that recorded it; or make "
+            "the change a branch that this execution does not take, by ctx.patched(name) or by registering the new "
+            "code as another version. The task is tried again with back-off and halted in the end; then "
+            "`resonate-faas tasks continue ID`"
         )
 
 

@@ -121,7 +121,7 @@ def test_changed_code_is_told_by_id_both_calls_and_line(
     match = f"'{promise_id}' was recorded as {recorded}, but the code now does {present}"
     assert re.match(match, reason(stage)), reason(stage)
     if offset is not None:
-        assert f" at {line_of(changed, offset)}. Either" in reason(stage)
+        assert f" at {line_of(changed, offset)}. Probable cause: " in reason(stage)
     after = stage.story()
     assert set(after) == set(before)
     assert {key: after[key] for key in ("root", "root:1")} == {key: before[key] for key in ("root", "root:1")}
@@ -227,7 +227,7 @@ def test_divergence_in_a_child_names_the_childs_call(bodies: list[Body]) -> None
     words.append("uno")
     resolve(stage, "root:1.2")
     assert reason(stage).startswith("'root:1.1' was recorded as run note (")
-    assert f" at {line_of(child, 1)}. Either" in reason(stage)
+    assert f" at {line_of(child, 1)}. Probable cause: " in reason(stage)
 
 
 # ---- what becomes of the task

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     NOW = "now"
     RACE = "race"
     RETRY = "retry"
+    PATCH = "patch"
 
 
 _NAMES: dict[str, str] = {}
@@ -56,7 +57,7 @@ def described(fields: Mapping[str, Any]) -> str:
     details = []
     if fields.get("version") not in (None, 1):
         details.append(f"version {fields['version']}")
-    if fields.get("digest"):
+    if fields.get("digest") and kind != Kind.PATCH:
         details.append(f"arguments {fields['digest']}")
     return f"{text} ({', '.join(details)})" if details else text
 
@@ -144,6 +145,10 @@ class Call(RecordFuture[T_co]):
             birth=self.birth,
         )
 
+    def riding(self) -> Record:
+        """Return the effect by which the promise goes out with the next commit of any kind."""
+        return self.create()
+
     def settle(self, state: PromiseState, value: Value = EMPTY) -> Effect:
         """Return the effect that settles the promise, creating it in the same write if need be."""
         if self.is_durable:
@@ -203,6 +208,18 @@ class InstantCall(Call[Any]):
         """Record the value; it is given out once stored."""
         value = self._execution.codec.encode(self.value, self._hint, self.id)
         self._execution.emit(self.create(PromiseState.RESOLVED, value))
+
+
+class Patch(Call[bool]):
+    """The record that a workflow came to a patch before it did what follows; it rides with what does."""
+
+    __slots__ = ()
+
+    def riding(self) -> Record:
+        """Return the settled record."""
+        return self.create(
+            PromiseState.RESOLVED, self._execution.codec.encode(value=True, hint=bool, where=self.id)
+        )
 
 
 class Race(Call[T_co]):

@@ -315,6 +315,30 @@ class Context:
         instant = datetime.fromtimestamp(self._execution.now / 1000, tz=UTC)
         return self._operations.instant(instant, datetime)
 
+    def patched(self, name: str) -> bool:
+        """Tell whether this execution takes a change of the code, so that running ones keep the way they began.
+
+        True where no earlier activation went on past this point, and in every replay of it, by a record outside the
+        numbers of the calls. False where an earlier activation, of code without the patch, did go on. The first
+        question decides for the whole workflow call: loops and branches of one name get one answer.
+
+        Args:
+            name: of the change; 1 to 64 letters, digits, ``-`` and ``_``.
+
+        Raises:
+            ValueError: the name is not usable.
+            LimitExceededError: the root has too many promises.
+        """
+        return self._operations.patched(name)
+
+    def deprecate_patch(self, name: str) -> None:
+        """Accept the records of a patch whose old branch is gone; once those executions have ended, remove it too.
+
+        Raises:
+            ValueError: the name is not usable.
+        """
+        self._operations.deprecate_patch(name)
+
     @property
     def random(self) -> DeterministicRandom:
         """Random draws that a replay repeats: ``ctx.random()``, ``ctx.random.randint(1, 6)``. Not for secrets."""

@@ -6,36 +6,31 @@ came of them; :meth:`Execution.awaiting` says what to suspend on. Nothing here w
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from resonate_faas._engine.calls import (
-    Call,
-    DetachedCall,
-    Kind,
-    Race,
-)
+from resonate_faas._engine.attempts import Attempts
+from resonate_faas._engine.calls import Call, DetachedCall, Kind, Race
 from resonate_faas._engine.codec import Codec
+from resonate_faas._engine.divergence import explained
 from resonate_faas._engine.frames import Frame
-from resonate_faas._engine.futures import Future, Gather, RecordFuture
+from resonate_faas._engine.futures import Future, RecordFuture
 from resonate_faas._engine.guard import guarded
-from resonate_faas._engine.ids import attempt_id
 from resonate_faas._engine.lineage import Lineage
 from resonate_faas._engine.outbox import Outbox
-from resonate_faas._engine.recorded import History
+from resonate_faas._engine.pending import Pending
+from resonate_faas._engine.recorded import Difference, History
 from resonate_faas._engine.registry import Function, Registry
+from resonate_faas._engine.scheduler import Scheduler
 from resonate_faas._engine.steps import Info, Launch, LocalCall, RetryTimer, StepCall, WorkflowCall
+from resonate_faas._engine.watch import Watch
 from resonate_faas._errors import (
     InvocationConflictError,
     LimitExceededError,
-    NonDeterminismError,
     WorkflowInterrupt,
 )
 from resonate_faas._machine.objects import (
-    SCOPE,
     Promise,
     PromiseState,
     Value,
@@ -55,6 +50,8 @@ class EngineSettings:
         link: gives the URL that settles an external promise, from (id, birth, action).
         dependencies: what ``ctx.get_dependency`` gives.
         log: takes (level, event, fields); silent during replay.
+        watch: sees what workflows do besides their durable calls; None: nobody looks.
+        source: gives the source text of "file:line", for messages.
     """
 
     promises_max: int = PROMISES_MAX
@@ -62,6 +59,8 @@ class EngineSettings:
     link: Callable[[str, str, str], str] | None = None
     dependencies: Mapping[str, Any] = field(default_factory=dict)
     log: Callable[[int, str, Mapping[str, Any]], None] | None = None
+    watch: Watch | None = None
+    source: Callable[[str], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,20 +116,15 @@ class Execution:
         self.settings = settings
         self.lineage = Lineage(root)
         self.now = root.created_at
-        self.current: Frame | None = None
+        self.frames = Scheduler(self)
         self.fatal: WorkflowInterrupt | None = None
         self._started = False
         self._outbox = Outbox()
-        self._ready: deque[Frame] = deque()
-        self._frames: dict[str, Frame] = {}
-        self._calls: dict[str, Call[Any]] = {}
-        self._retrying: dict[str, RetryTimer] = {}
+        self._pending = Pending()
+        self._attempts = Attempts()
         self._reserved: set[str] = set()
-        self._launches: deque[StepCall] = deque()
-        self._running: set[str] = set()
-        self._abandoned: list[str] = []
         self._races: list[Race[Any]] = []
-        self._deadlines: list[tuple[int, str]] = []
+        self.root_function = function
         self._root_call = self._make_root(function, args, kwargs)
 
     # ---- the worker's side
@@ -138,7 +132,7 @@ class Execution:
     @property
     def running(self) -> bool:
         """True while a step runs outside the driver."""
-        return bool(self._running)
+        return bool(self._attempts.running)
 
     @property
     def promise_count(self) -> int:
@@ -159,26 +153,28 @@ class Execution:
             self._started = True
             self._root_call.begin()
         with guarded() as guard:
-            self._run_ready()
+            self.frames.run()
             self._expire()
-            self._run_ready()
+            self.frames.run()
             self._decide_races()
         self.fail(guard.refused)
         effects = self._outbox.take()
         launches: list[Launch] = []
         if not effects and self._outbox.finish is None:
-            launches = [self._launch(step) for step in self._launches if not step.abandoned]
-            self._launches.clear()
-        abandoned, self._abandoned = tuple(self._abandoned), []
+            launches = [self._launch(step) for step in self._attempts.start()]
         return Round(
-            effects=effects, finish=self._outbox.finish, launches=tuple(launches), abandoned=abandoned
+            effects=effects,
+            finish=self._outbox.finish,
+            launches=tuple(launches),
+            abandoned=tuple(self._attempts.take_abandoned()),
         )
 
     def ride(self) -> tuple[Effect, ...]:
         """Return the creates of calls that have been running for long, so that they become visible and durable."""
-        for step_id in self._running:
-            if not self._calls[step_id].is_durable:
-                self._outbox.ride_along(self._calls[step_id])
+        for step_id in self._attempts.running:
+            step = self._pending.get(step_id)
+            if step is not None and not step.is_durable:
+                self._outbox.ride_along(step)
         return self._outbox.take_riding()
 
     def stored(self, records: Mapping[str, Promise]) -> None:
@@ -189,15 +185,14 @@ class Execution:
         """
         for promise_id, promise in records.items():
             sent = self._outbox.answered(promise_id)
-            call = self._calls.get(promise_id)
+            call = self._pending.get(promise_id)
             if sent is not None:
                 has_own_id = call is not None and self._has_own_id(call, promise_id)
                 is_successor = bool(sent.birth) and not has_own_id
-                divergence = self.history.met(sent, promise, is_successor=is_successor, has_own_id=has_own_id)
-                if call is not None and has_own_id and self._is_answered(call, promise_id, divergence):
+                difference = self.history.met(sent, promise, is_successor=is_successor, has_own_id=has_own_id)
+                if call is not None and has_own_id and self._is_answered(call, promise_id, difference):
                     continue
-                if divergence is not None:
-                    raise divergence
+                self.diverge(difference)
             if call is None:
                 continue
             call.is_durable = True
@@ -213,12 +208,11 @@ class Execution:
         Raises:
             WorkflowInterrupt: the step itself raised one.
         """
-        step = self._calls.get(step_id)
+        step = self._pending.get(step_id)
         if not isinstance(step, StepCall) or not step.running or step.abandoned:
             return
         self.now = max(self.now, now_ms)
-        step.running = False
-        self._running.discard(step_id)
+        self._attempts.ended(step)
         if error is None:
             step.returned(value)
         elif isinstance(error, WorkflowInterrupt):
@@ -231,43 +225,34 @@ class Execution:
 
         Each frame, and each step that waits for its next attempt, adds its own needs; nothing else is awaited.
         """
-        needs: dict[str, None] = dict.fromkeys(self._retrying)
-        for frame in self._frames.values():
-            if frame.waiting is not None and not frame.waiting._done:
-                needs.update(dict.fromkeys(frame.waiting._needs()))
+        needs: dict[str, None] = dict.fromkeys(self._attempts.retrying)
+        for future in self.frames.awaited():
+            needs.update(dict.fromkeys(future._needs()))
         return list(needs)
 
     def next_wake(self) -> int | None:
         """Return the next instant at which something ends by time alone: an awaited timer or a call's deadline."""
-        instants = [self._calls[need].timeout_at for need in self.awaiting() if need in self._calls]
-        while self._deadlines and self._deadlines[0][1] not in self._calls:
-            heapq.heappop(self._deadlines)  # it ended before its time
-        if self._deadlines:
-            instants.append(self._deadlines[0][0])
-        return min(instants, default=None)
+        instants = [call.timeout_at for call in self._awaited()]
+        deadline = self._pending.next_deadline()
+        return min(instants if deadline is None else [*instants, deadline], default=None)
 
     def due_timers(self, now_ms: int) -> list[str]:
         """Return the awaited promises whose deadline has passed: to be observed, and so stored, by the worker."""
-        return [
-            need for need in self.awaiting() if need in self._calls and self._calls[need].timeout_at <= now_ms
-        ]
+        return [call.id for call in self._awaited() if call.timeout_at <= now_ms]
 
     def close(self) -> None:
         """End the activation: frames are closed with their contexts dead."""
-        with guarded():
-            for frame in list(self._frames.values()):
-                frame.close()
-        self._frames.clear()
+        self.frames.close_all()
 
     # ---- the calls' side
 
     def track(self, call: Call[Any]) -> None:
         """Know an unsettled call by its id; its frame joins it."""
-        self._calls[call.id] = call
+        self._pending.add(call)
         if call.frame is not None:
             call.frame.children[call.id] = call
         if isinstance(call, StepCall | WorkflowCall) and call.timeout_at < self.root.timeout_at:
-            heapq.heappush(self._deadlines, (call.timeout_at, call.id))
+            self._pending.watch(call)
 
     def reserve(self, promise_ids: Sequence[str]) -> None:
         """Count promises that are about to be made, each once.
@@ -288,7 +273,7 @@ class Execution:
 
     def expect_root(self, call: DetachedCall) -> None:
         """Tell a detached call what the create of its root met."""
-        self._calls[call.root.id] = call
+        self._pending.add(call, call.root.id)
 
     def wake(self, future: Future[Any]) -> None:
         """Mark a future settled and make the frames and futures that wait for it go on."""
@@ -296,7 +281,7 @@ class Execution:
             return
         future._done = True
         waiters, future._waiters = future._waiters, []
-        self._ready.extend(waiters)
+        self.frames.resume(waiters)
         watchers, future._watchers = future._watchers, []
         for watcher in watchers:
             watcher._member_done(future)
@@ -306,20 +291,33 @@ class Execution:
 
         What is held by then was said when an earlier activation came to wait for this settlement.
         """
-        frame = self.current
+        frame = self.frames.current
         if frame is not None and not frame.live and (promise.settled_at or 0) >= self._news_from_ms:
             frame.held.clear()
             frame.live = True
 
-    def fail(self, divergence: WorkflowInterrupt | None) -> None:
+    def fail(self, interrupt: WorkflowInterrupt | None) -> None:
         """End the activation, whatever the workflow makes of the exception; what it does next is not the reason.
 
         Raises:
             WorkflowInterrupt: the one given, if any.
         """
-        if divergence is not None:
-            self.fatal = self.fatal or divergence
-            raise self.fatal
+        if interrupt is not None:
+            self.interrupt(interrupt)
+            raise self.fatal or interrupt
+
+    def diverge(self, difference: Difference | None) -> None:
+        """End the activation where the code does something else than was recorded.
+
+        Raises:
+            NonDeterminismError: there is a difference.
+        """
+        if difference is not None:
+            self.fail(self.fatal or explained(difference, self))
+
+    def interrupt(self, reason: WorkflowInterrupt) -> None:
+        """Record nothing more in this activation; the first reason counts."""
+        self.fatal = self.fatal or reason
 
     def decide(self, race: Race[Any]) -> None:
         """Choose a race's winner at the end of this round."""
@@ -329,25 +327,23 @@ class Execution:
     def open_frame(self, call: WorkflowCall) -> None:
         """Start running a workflow."""
         self._outbox.ride_along(call)
-        call.child = self._open(call)
+        call.child = self.frames.open(call)
 
     def close_frame(self, frame: Frame) -> None:
         """Close a cancelled frame, with every context dead, and cancel what it started."""
-        self._frames.pop(frame.id, None)
-        current, self.current = self.current, None
-        with guarded():
-            frame.close()
-        self.current = current
+        self.frames.close(frame)
         for child in list(frame.children.values()):
             self.cancel(child)
         for promise_id in self.history.pending_below(frame.id):
-            if promise_id not in self._calls:  # an earlier activation started it, this one did not get as far
+            if (
+                promise_id not in self._pending
+            ):  # an earlier activation started it, this one did not get as far
                 self.history.pending.discard(promise_id)
                 self.emit(PromiseSettle(id=promise_id, state=PromiseState.CANCELED))
 
     def cancel(self, call: RecordFuture[Any]) -> None:
         """Settle a pending call as cancelled in this round's commit."""
-        known = self._calls.get(call.id)
+        known = self._pending.get(call.id)
         if known is None or known.abandoned or known.kind in (Kind.DETACHED, Kind.NOW):
             return
         known.abandoned = True
@@ -356,16 +352,12 @@ class Execution:
 
     def abandon(self, step: StepCall) -> None:
         """Drop a step's running attempt, pending retry or outstanding launch."""
-        self._retrying = {key: timer for key, timer in self._retrying.items() if timer.step is not step}
-        if step.running:
-            step.running = False
-            self._running.discard(step.id)
-            self._abandoned.append(step.id)
+        self._attempts.abandon(step)
 
     def wait_for_retry(self, timer: RetryTimer) -> None:
         """Await the timer of a step's next attempt, whoever else waits for what."""
-        self._calls[timer.id] = timer
-        self._retrying[timer.id] = timer
+        self._pending.add(timer)
+        self._attempts.wait(timer)
 
     def ride_along(self, call: Call[Any]) -> None:
         """Let a call's create go out with the next commit of any kind."""
@@ -380,12 +372,25 @@ class Execution:
 
     def launch(self, step: StepCall) -> None:
         """Run a step's next attempt once this round's effects are stored."""
-        self._retrying.pop(attempt_id(step.id, step.failures), None)
         if step.rides and not step.is_durable:
             self._outbox.ride_along(step)
-        self._launches.append(step)
+        self._attempts.queue(step)
+
+    def info_of(self, call: LocalCall, *, attempt: int) -> Info:
+        """Return what a function may know of its execution."""
+        parent_id = call.frame.id if call.frame is not None else None
+        return self.lineage.info(
+            call.id, call.function, timeout_at=call.timeout_at, parent_id=parent_id, attempt=attempt
+        )
 
     # ---- inside
+
+    def _awaited(self) -> Iterator[Call[Any]]:
+        """Yield the calls of this activation that it would suspend on."""
+        for promise_id in self.awaiting():
+            call = self._pending.get(promise_id)
+            if call is not None:
+                yield call
 
     def _make_root(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[Any]:
         common: dict[str, Any] = {
@@ -406,97 +411,26 @@ class Execution:
                 self.root.id, function.result, self, None, policy=policy, non_retryable=(), **common
             )
         call.is_durable = True
-        self._calls[call.id] = call
+        self._pending.add(call)
         return call
 
-    def _open(self, call: WorkflowCall) -> Frame:
-        from resonate_faas._engine.context import Context  # noqa: PLC0415 - the context calls back into executions
-
-        frame = Frame(call.id, call=call, timeout_at=call.timeout_at, seed=str(self.root.created_at))
-        frame.local_tags = self.lineage.tags_of(call.id, call.id, {SCOPE: "local"}, own_branch=False)
-        frame.global_tags = self.lineage.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
-        frame.live = not self.history or not call.is_durable
-        context = Context(self, frame, self._info(call, attempt=1))
-        self._frames[frame.id] = frame
-        frame.routines.append(call.call(context, *call.args, **call.kwargs))
-        self._ready.append(frame)
-        return frame
-
-    def _run_ready(self) -> None:
-        while self._ready:
-            frame = self._ready.popleft()
-            if not frame.closed:
-                self._step(frame)
-
-    def _step(self, frame: Frame) -> None:
-        if frame.outcome is None:
-            self.current = frame
-            try:
-                future = frame.advance()
-            finally:
-                self.current = None
-            if self.fatal is not None:
-                raise self.fatal  # even if the workflow swallowed it
-            if frame.outcome is None or frame.outcome[1] is None:
-                frame.fill()
-            if future is not None:
-                frame.held.clear()  # said when an earlier activation came to wait here
-                frame.live = frame.live or not (isinstance(future, Call) and future.birth)
-                future._waiters.append(frame)
-                return
-        self._conclude_frame(frame)
-
-    def _conclude_frame(self, frame: Frame) -> None:
-        """Join the children of a frame that returned, cancel those of one that raised, then settle it."""
-        value, error = frame.outcome or (None, None)
-        unread = self.history.unread(frame)
-        if unread is not None:
-            raise unread
-        pending = [child for child in frame.children.values() if not child._done]
-        if error is None and pending:
-            frame.waiting = Gather(pending, self, return_exceptions=True)
-            frame.waiting._waiters.append(frame)
-            return
-        frame.go_live()
-        frame.closed = True
-        self._frames.pop(frame.id, None)
-        call = frame.call
-        if call is None:
-            raise RuntimeError("a frame without a call")
-        for child in pending:
-            self.cancel(child)
-        if error is None:
-            call.returned(value)
-        else:
-            call.raised(error)
-
     def _launch(self, step: StepCall) -> Launch:
-        step.running = True
-        self._running.add(step.id)
         return Launch(
             id=step.id,
             function=step.function,
             call=step.call,
             args=step.args,
             kwargs=step.kwargs,
-            info=self._info(step, attempt=step.failures + 1),
+            info=self.info_of(step, attempt=step.failures + 1),
             contextvars=step.variables,
-        )
-
-    def _info(self, call: LocalCall, *, attempt: int) -> Info:
-        parent_id = call.frame.id if call.frame is not None else None
-        return self.lineage.info(
-            call.id, call.function, timeout_at=call.timeout_at, parent_id=parent_id, attempt=attempt
         )
 
     def _expire(self) -> None:
         """Settle local calls whose own deadline has passed: the machine makes it the deadline's settlement."""
-        while self._deadlines and self._deadlines[0][0] <= self.now:
-            call = self._calls.get(heapq.heappop(self._deadlines)[1])
-            if call is not None and not call.abandoned:
-                call.stop()
-                call.abandoned = True
-                self._outbox.replace(call, call.settle(PromiseState.CANCELED))
+        for call in self._pending.expired(self.now):
+            call.stop()
+            call.abandoned = True
+            self._outbox.replace(call, call.settle(PromiseState.CANCELED))
 
     def _decide_races(self) -> None:
         """Record each race's winner, and cancel its losers in the same commit."""
@@ -511,11 +445,11 @@ class Execution:
                 race.drop_losers(winner)
 
     def _settled(self, call: Call[Any], promise: Promise) -> None:
-        del self._calls[call.id]
+        self._pending.drop(call.id)
         self.history.pending.discard(call.id)
         if call.frame is not None:
             call.frame.children.pop(call.id, None)
-        self._retrying.pop(call.id, None)
+        self._attempts.stop_waiting(call.id)
         if not call.abandoned and isinstance(call, StepCall | WorkflowCall):
             call.stop()
         call._settle(promise)
@@ -526,19 +460,19 @@ class Execution:
         """True if the user chose the id: meeting another's record there is an error to catch."""
         return call.frame is not None and not promise_id.startswith(call.frame.prefix)
 
-    def _is_answered(self, call: Call[Any], promise_id: str, divergence: NonDeterminismError | None) -> bool:
+    def _is_answered(self, call: Call[Any], promise_id: str, difference: Difference | None) -> bool:
         """Tell a call that its own id is another's, or a detached one that it is not; False: go on as ever."""
         conflict = None
-        if divergence is not None:
+        if difference is not None:
             words = f"promise {promise_id!r} exists with another function or other arguments"
             conflict = InvocationConflictError(409, words)
         if isinstance(call, DetachedCall):
-            del self._calls[promise_id]
+            self._pending.drop(promise_id)
             call.answered(conflict)
             return True
         if conflict is None:
             return False
-        del self._calls[call.id]
+        self._pending.drop(call.id)
         if call.frame is not None:
             call.frame.children.pop(call.id, None)
         call.refused(conflict, self.now)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from resonate_faas._engine.futures import Future, Map
 from resonate_faas._engine.guard import routine_line
 from resonate_faas._engine.ids import DeterministicRandom, child_prefix
+from resonate_faas._engine.watch import Scene
 from resonate_faas._errors import ForeignAwaitError, WorkflowInterrupt
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class Frame:
         counter: children so far; the next child's number is one more.
         visited: children found in the history.
         children: not settled when last seen, detached ones left out.
+        patches: the answers of ctx.patched so far, by name.
+        unasked: patches on record that the code has not asked for yet: how many calls came before each.
         unfilled: maps on record whose next items are started once the frame waits or returns.
         waiting: what its innermost routine awaits.
+        scene: what a watch is told of it.
         live: past what earlier activations did; log lines come out again.
         held: log lines since the last call, while it is not known whether this is still a replay.
     """
@@ -48,10 +52,13 @@ class Frame:
         "live",
         "local_tags",
         "outcome",
+        "patches",
         "prefix",
         "random",
         "routines",
+        "scene",
         "timeout_at",
+        "unasked",
         "unfilled",
         "visited",
         "waiting",
@@ -66,6 +73,8 @@ class Frame:
         self.visited = 0
         self.children: dict[str, Call[Any]] = {}
         self.unfilled: list[Map] = []
+        self.patches: dict[str, bool] = {}
+        self.unasked: dict[str, int] = {}
         self.waiting: Future[Any] | None = None
         self.live = False
         self.held: list[Callable[[], None]] = []
@@ -73,6 +82,7 @@ class Frame:
         self.outcome: tuple[Any, Exception | None] | None = None
         self.random = DeterministicRandom(f"{frame_id}\x00{seed}")
         self.contextvars = contextvars.copy_context()
+        self.scene: Scene | None = None
         self.routines: list[Routine] = []
         self.local_tags: dict[str, str] = {}
         self.global_tags: dict[str, str] = {}

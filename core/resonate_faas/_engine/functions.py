@@ -213,7 +213,11 @@ class Functions(Placing):
             codec=self.execution.codec,
             kind=kind,
             function=function,
+            code=self._code(function) if kind is Kind.DETACHED else "",
         )
+
+    def _code(self, function: Function | None) -> str:
+        return "" if function is None else self.execution.registry.fingerprint(function)
 
     def _remote(self, asked: Asked, promise_id: str = "") -> tuple[str, int, Function | None]:
         """Return name, version and, if it is registered here, the description of a function to be run as a task."""

@@ -13,6 +13,7 @@ from resonate_faas._machine.ids import REMOTE_MARK
 _T = TypeVar("_T")
 
 PREFIX_BYTES_MAX: Final = 64
+PATCH_MARK: Final = "patch-"
 _DETACHED = re.compile(r"-d[0-9a-f]{32}$")
 
 
@@ -26,6 +27,11 @@ def twin_id(promise_id: str) -> str:
     return (
         promise_id.removesuffix(REMOTE_MARK) if promise_id.endswith(REMOTE_MARK) else promise_id + REMOTE_MARK
     )
+
+
+def patch_id(promise_id: str, name: str) -> str:
+    """Return the id that records a patch of a workflow: outside the numbers of its calls, which it must not shift."""
+    return f"{child_prefix(promise_id)}{PATCH_MARK}{name}"
 
 
 def attempt_id(promise_id: str, attempt: int) -> str:

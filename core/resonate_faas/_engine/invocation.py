@@ -22,6 +22,7 @@ def invocation(
     codec: Codec,
     kind: str = "rpc",
     function: Function | None = None,
+    code: str = "",
 ) -> Value:
     """Return the param that invokes a function.
 
@@ -32,6 +33,7 @@ def invocation(
         version: of the function.
         codec: of payloads.
         kind: what the caller did.
+        code: the fingerprint of a fresh root's code: tells later whether it changed under the execution.
         function: the function, if it is registered here: tells that two spellings are the same call.
 
     Raises:
@@ -41,6 +43,8 @@ def invocation(
     fields: dict[str, Any] = {"func": name, "args": list(args)}
     if kwargs:
         fields["kwargs"] = dict(sorted(kwargs.items()))
+    if code:
+        fields["code"] = code
     marks = {"version": version, "kind": kind, "digest": digest(*spelled(function, args, kwargs), name)}
     return codec.pack(dump({**fields, **marks}, Any, where), where)
 

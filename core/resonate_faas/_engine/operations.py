@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from inspect import iscoroutine
 from typing import Any, Final
@@ -10,11 +11,13 @@ from resonate_faas._engine.calls import (
     Call,
     InstantCall,
     Kind,
+    Patch,
     Race,
     local_param,
 )
 from resonate_faas._engine.functions import Functions
 from resonate_faas._engine.futures import Future, RecordFuture
+from resonate_faas._engine.ids import patch_id
 from resonate_faas._engine.options import Options
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -88,6 +91,53 @@ class Operations(Functions):
         )
         return self.place(call)
 
+    def patched(self, name: str) -> bool:
+        """ctx.patched: what is on record decides; else whether an earlier activation went on from here without it.
+
+        The answer is the frame's, whatever comes later: all its branches of one name belong together.
+        """
+        self.enter("patched")
+        answer = self.frame.patches.get(name)
+        if answer is None:
+            answer = self._is_on_record(name) or self._is_first(name)
+            self.frame.patches[name] = answer
+        return answer
+
+    def deprecate_patch(self, name: str) -> None:
+        """ctx.deprecate_patch: the record may stand or not; none is made."""
+        self.enter("deprecate_patch")
+        if name not in self.frame.patches:
+            self.frame.patches[name] = self._is_on_record(name)
+
+    def _is_on_record(self, name: str) -> bool:
+        if not _PATCH_NAME.fullmatch(name):
+            raise ValueError(f"a patch is named by 1 to 64 letters, digits, '-' and '_', got {name!r}")
+        found = self.frame.unasked.pop(name, None) is not None
+        if found:
+            self.frame.held.clear()  # said by the activation that came here first
+        return found
+
+    def _is_first(self, name: str) -> bool:
+        """Record a patch that no earlier activation went past; its record rides with what follows."""
+        if self.execution.history.is_past(self.frame):
+            return False
+        promise_id = patch_id(self.frame.id, name)
+        self.execution.reserve([promise_id])
+        calls_before = str(self.frame.counter)
+        param = Value(data=local_param(Kind.PATCH, name, 1, calls_before))
+        self.execution.ride_along(
+            self._call(
+                Patch,
+                promise_id,
+                bool,
+                kind=Kind.PATCH,
+                param=param,
+                tags=self.frame.local_tags,
+                timeout_at=self.frame.timeout_at,
+            )
+        )
+        return True
+
     def race(self, members: tuple[Future[Any], ...], *, cancel: bool) -> Race[Any]:
         """ctx.race: the choice is a record."""
         self.enter("race")
@@ -142,6 +192,7 @@ def _plain_param(kind: Kind) -> str:
     return local_param(kind, str(kind), 1, "")
 
 
+_PATCH_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SLEEP_PARAM: Final = _plain_param(Kind.SLEEP)
 _PROMISE_PARAM: Final = _plain_param(Kind.PROMISE)
 _NOW_PARAM: Final = _plain_param(Kind.NOW)

@@ -53,7 +53,7 @@ class Outbox:
     def take_riding(self) -> tuple[Record, ...]:
         """Return the creates that ride along, to go out now."""
         riding = tuple(
-            call.create() for call in self._riding.values() if not call.is_durable and not call._done
+            call.riding() for call in self._riding.values() if not call.is_durable and not call._done
         )
         self._riding.clear()
         self._sent.update({record.id: record for record in riding})

@@ -10,11 +10,12 @@ from resonate_faas._engine.calls import (
 )
 from resonate_faas._engine.futures import RecordFuture
 from resonate_faas._engine.guard import caller_line
-from resonate_faas._engine.ids import twin_id
+from resonate_faas._engine.ids import patch_id, twin_id
 from resonate_faas._engine.options import Options, milliseconds
+from resonate_faas._engine.recorded import Difference
 from resonate_faas._engine.registry import DEFAULT_TIMEOUT, Function
 from resonate_faas._errors import ContextClosedError
-from resonate_faas._machine.ids import id_error
+from resonate_faas._machine.ids import REMOTE_MARK, id_error
 from resonate_faas._machine.objects import (
     PromiseState,
     Value,
@@ -41,7 +42,7 @@ class Placing:
             ContextClosedError: it ended, or another frame or thread uses its context.
         """
         self.execution.fail(self.execution.fatal)
-        if self.execution.current is not self.frame or self.frame.closed:
+        if self.execution.frames.current is not self.frame or self.frame.closed:
             raise ContextClosedError(self.frame.id, operation)
 
     def next_id(self, mark: str = "") -> str:
@@ -60,10 +61,10 @@ class Placing:
         if promise is None:
             twin = history.get(twin_id(promise_id))
             if twin is not None:  # a local call became remote, or a remote one local
-                self.execution.fail(history.check(twin, param, caller_line))
+                self.execution.diverge(history.check(twin, param, caller_line))
             return None
         if promise.param.data != param.data:
-            self.execution.fail(self.execution.history.check(promise, param, caller_line))
+            self.execution.diverge(history.check(promise, param, caller_line))
         self.frame.visited += 1
         self.frame.held.clear()  # said by the activation that made this call
         if promise.state is PromiseState.PENDING:
@@ -82,12 +83,34 @@ class Placing:
             call.is_durable = True
             call.created_at, call.timeout_at = recorded.created_at, recorded.timeout_at
         else:
+            if self.frame.unasked:
+                self._check_patches(call)
             if not call.birth:  # an id of the user's own is never in this history
                 self.frame.go_live()
             execution.reserve([call.id])
         execution.track(call)
         call.begin()
         return call
+
+    def _check_patches(self, call: Call[Any]) -> None:
+        """Stop code that goes on where a patch stands on record, and does not ask for it.
+
+        Raises:
+            NonDeterminismError: it is older or newer than the code that may follow the patch.
+        """
+        frame, last = self.frame, call.id.removeprefix(self.frame.prefix).removesuffix(REMOTE_MARK)
+        number = int(last) if last.isdecimal() else frame.counter
+        for name, calls_before in frame.unasked.items():
+            if calls_before < number:
+                present = f"its call {number} without asking ctx.patched({name!r}) before"
+                self.execution.diverge(
+                    Difference(
+                        promise_id=patch_id(frame.id, name),
+                        recorded=f"patch {name}",
+                        present=present,
+                        line=caller_line(),
+                    )
+                )
 
     def _explicit(self, options: Options) -> str | None:
         """Return the id the user chose, checked: it becomes a root of its own."""

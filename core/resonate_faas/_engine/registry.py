@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from resonate_faas._engine.codec import NO_HINT, OWN_ERRORS, builtin_error, load_argument, type_name
+from resonate_faas._engine.fingerprint import fingerprint
 from resonate_faas._engine.retry import Exponential, Never, RetryPolicy
 from resonate_faas._errors import (
     AlreadyRegisteredError,
@@ -260,6 +261,7 @@ class Registry:
     def __init__(self) -> None:
         self._functions: dict[str, dict[int, Function]] = {}
         self._names: dict[Any, Function] = {}
+        self._fingerprints: dict[tuple[str, int], str] = {}
         self._errors: dict[str, type[Exception]] = dict(OWN_ERRORS)
 
     def register(
@@ -347,6 +349,14 @@ class Registry:
             return None
         found = getattr(sys.modules.get(module), qualname, None)
         return found if isinstance(found, type) and issubclass(found, Exception) else None
+
+    def fingerprint(self, function: Function) -> str:
+        """Return the fingerprint of a function's code, computed once if it is registered."""
+        known = self._fingerprints.get((function.name, function.version))
+        if known is None:
+            known = fingerprint(function.call)
+            self._fingerprints[function.name, function.version] = known
+        return known
 
     def names(self) -> list[tuple[str, int]]:
         """Return every (name, version), sorted."""
