@@ -131,7 +131,7 @@ class Connections:
             return connection
 
     def disconnect(self, connection: Connection) -> None:
-        """Forget a connection. Its letters wait for the same worker, those for anybody go to another."""
+        """Forget a connection. Its letters wait for the same worker; a task of theirs is dispatched again meanwhile."""
         with self._lock:
             if self._groups.get(connection.group, {}).get(connection.name) is connection:
                 self._remove(connection)
@@ -148,9 +148,8 @@ class Connections:
             if letter in connection.waiting:
                 connection.waiting.remove(letter)
             connection.recent.append(letter)
-            while connection.recent and (connection.recent[0].written_ms or now) < now - REWRITE_MS:
-                connection.recent.popleft()
             letter.written(now)
+            connection.recent = deque(one for one in connection.recent if _is_recent(one, now))
 
     def offer(self, address: Address, letter: Letter, *, keep: bool) -> bool:
         """Give a letter to a connection of the address.
@@ -217,8 +216,13 @@ class Connections:
         if not members:
             del self._groups[connection.group]
         self._left = {name: left for name, left in self._left.items() if left.until_ms > now}
-        doubtful = [one for one in connection.recent if (one.written_ms or now) >= now - REWRITE_MS]
+        doubtful = (one for one in connection.recent if _is_recent(one, now))
         letters = deque([*doubtful, *connection.waiting])
         if letters:
             self._left[connection.group, connection.name] = _Left(letters, now + GRACE_MS)
         connection.waiting.clear()
+
+
+def _is_recent(letter: Letter, now_ms: int) -> bool:
+    """True if the letter may not have arrived, should its connection be broken."""
+    return letter.written_ms is not None and letter.written_ms >= now_ms - REWRITE_MS

@@ -24,7 +24,7 @@ UNBLOCK_S: Final = 5.0
 """A listener only takes note; who tells it waits that long."""
 
 IN_FLIGHT_MAX: Final = 256
-PAUSE_MS: Final = 10_000
+PAUSE_MS: Final = 2_000
 """A listener that did not answer is left alone that long: the threads that tell it have other work."""
 
 
