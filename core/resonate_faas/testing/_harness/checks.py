@@ -85,7 +85,9 @@ def crash_matrix(sibling: Sibling, scenario: Scenario, may_differ: Collection[st
     calm = undisturbed(sibling, scenario)
     cuts = places(calm.knife.points)
     if len(cuts) > CRASHES_MAX:
-        raise ValueError(f"{len(cuts)} places to crash at, the limit is {CRASHES_MAX}: test a smaller example")
+        raise ValueError(
+            f"{len(cuts)} places to crash at, the limit is {CRASHES_MAX}: test a smaller example"
+        )
     findings: list[Finding] = list(rerun(calm.story, "", may_differ))
     for point, cut in cuts:
         where = f"{cut.value}: operation {point.number}, {short(point.what)}"
