@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from resonate_faas._errors import StoreError
+from resonate_faas._errors import ConfigurationError, StoreError
 from resonate_faas._http import HttpRequest, HttpResponse
 from resonate_faas._http_errors import InvalidFieldError
 from resonate_faas._machine.objects import Message
 from resonate_faas._ports import Clock
+from resonate_faas._worker import WorkerSettings
 from resonate_faas_aws._ending import Ending
 from resonate_faas_aws._events import (
     Event,
@@ -72,7 +73,7 @@ class LambdaFunction:
         takes: messages of the event source mapping.
         stop: releases what is held, when the process is told to end.
         clock: the time.
-        lease_ms: compared with the function's timeout, which only an invocation tells.
+        activations: their settings, compared with the function's timeout, which only an invocation tells.
         public_url: its path, if it has one, is cut off the paths of requests.
         heard: told the name under which the function was invoked.
     """
@@ -85,7 +86,7 @@ class LambdaFunction:
         takes: Takes,
         stop: Callable[[], None],
         clock: Clock,
-        lease_ms: int,
+        activations: WorkerSettings,
         public_url: str | None = None,
         heard: Callable[[str | None], None] = lambda _: None,
     ) -> None:
@@ -94,7 +95,7 @@ class LambdaFunction:
         self._takes = takes
         self._ending = Ending(stop)
         self._clock = clock
-        self._lease_ms = lease_ms
+        self._activations = activations
         self._prefix = urlsplit(public_url or "").path
         self._heard = heard
         self._is_cold = True
@@ -112,6 +113,7 @@ class LambdaFunction:
         Raises:
             UnknownEventError: the event is none that is known here.
             DirectInvocationError: a direct invocation was refused.
+            ConfigurationError: the function's timeout is too short for any step to start.
             SystemExit: the process was told to end before: another one must do it.
         """
         if self._ending.is_told:
@@ -120,8 +122,8 @@ class LambdaFunction:
         deadline = self._clock.monotonic_ms() + remaining_ms
         self._heard(getattr(context, "invoked_function_arn", None))
         if self._is_cold:
+            self._check_timeout(remaining_ms)
             self._is_cold = False
-            self._compare_lease(remaining_ms)
         kind = kind_of(event)
         with self._ending.heeded():
             if kind is Kind.MESSAGES:
@@ -167,14 +169,14 @@ class LambdaFunction:
             return True
         return False
 
-    def _compare_lease(self, timeout_ms: int) -> None:
-        if timeout_ms <= self._lease_ms:
-            log.warning(
-                "lease longer than timeout",
-                extra={
-                    "lease_ms": self._lease_ms,
-                    "timeout_ms": timeout_ms,
-                    "cure": "a task of a process that dies waits for its lease's end: raise the function's timeout, "
-                    "or lower RESONATE_FAAS_LEASE_SECONDS",
-                },
+    def _check_timeout(self, timeout_ms: int) -> None:
+        """Compare the timeout with what activations need of it: said once, by the first invocation."""
+        margin_ms, lease_ms = self._activations.margin_ms, self._activations.lease_ms
+        if timeout_ms <= margin_ms:
+            raise ConfigurationError(
+                "The function's timeout",
+                f"of {timeout_ms} ms is too short: no step starts in the last {margin_ms} ms of an invocation, so that "
+                f"no step would ever start; set it to more than RESONATE_FAAS_LEASE_SECONDS ({lease_ms // 1_000} s)",
             )
+        if timeout_ms <= lease_ms:
+            log.warning("lease longer than timeout", extra={"lease_ms": lease_ms, "timeout_ms": timeout_ms})

@@ -76,7 +76,7 @@ def lambda_handler(
         takes=node,
         stop=node.worker.stop,
         clock=clock,
-        lease_ms=activations.lease_ms,
+        activations=activations,
         public_url=settings.public_url,
         heard=own_url.heard,
     )

@@ -1,0 +1,57 @@
+"""The runtime's process is killed at random moments: nothing on record runs again, and every execution ends right."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.aws.deployment import Deployed, until
+from tests.aws.flows import STEPS
+from tests.aws.witness import steps, witness
+from tests.crash.world import pause
+from tests.emulators.lambda_runtime import FunctionError
+
+KILLS = 30
+AT_A_TIME = 3
+LEASE_MS = 1_000
+"""Below the documented 10 s, which allow for two clocks: this machine has one."""
+MOMENT_S = 0.12
+"""A few steps; a kill falls before an effect, behind it, behind its record, between a commit and its message."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4])
+def test_workflows_survive_thirty_kills(tmp_path: Path, seed: int) -> None:
+    moment = Random(seed)
+    log = tmp_path / "steps"
+    variables = {"TEST_LOG": str(log), "RESONATE_FAAS_SWEEP_SECONDS": "1"}
+    with Deployed(
+        tmp_path,
+        "flows",
+        worker={"lease_ms": LEASE_MS},
+        variables=variables,
+        visibility_s=1,
+        concurrency=AT_A_TIME + 1,
+    ) as deployed:
+        seen = witness(deployed, log)
+        roots: list[str] = []
+        for kill in range(KILLS):
+            at_work = [root for root in roots if not steps(root) <= seen.settled.keys()]
+            for _ in range(AT_A_TIME - len(at_work)):
+                roots.append(f"trip-{len(roots)}")
+                deployed.direct("journey", roots[-1], STEPS)
+            until(lambda: deployed.function.kill_one(moment.choice) or None, deployed.told)
+            with contextlib.suppress(FunctionError):  # it may meet the process that was just killed
+                deployed.tick()  # a message that was not sent any more is repeated by the sweep
+            pause(moment, MOMENT_S)
+            if kill % 3 == 0:
+                seen.look()
+        for root in roots:
+            deployed.result(root)
+        seen.look()
+        for root in roots:
+            seen.check_end(root)
+        spare = STEPS  # on a busy machine a lease this short may be lost without a kill
+        assert sum(seen.runs.values()) <= len(roots) * (STEPS + 1) + KILLS + spare
