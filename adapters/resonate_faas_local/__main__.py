@@ -44,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug-token")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--allow", action="append", default=[])
+    parser.add_argument("--token")
+    parser.add_argument("--jwt-key")
+    parser.add_argument("--cors", action="append", default=[])
+    parser.add_argument("--push-token")
     return parser
 
 

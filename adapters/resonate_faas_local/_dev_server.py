@@ -8,22 +8,24 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
 import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resonate_faas import Resonate
 from resonate_faas._http import App, HttpRequest, HttpSettings, Right, problem_response
 from resonate_faas._http_errors import AccessDeniedError
 from resonate_faas_local import _sse
-from resonate_faas_local._dev_access import DevAccess
+from resonate_faas_local._dev_access import DevAccess, callers
 from resonate_faas_local._dev_settings import DevSettings
 from resonate_faas_local._local_node import LocalNode
 from resonate_faas_local._log import log_to
@@ -90,22 +92,30 @@ def run(resonate: Resonate, listening: socket.socket, settings: DevSettings) -> 
         strict=settings.strict,
         debug=settings.debug,
         allow=settings.allow,
+        push_token=settings.push_token,
     )
     app = App(
         node.node,
-        DevAccess(port, debug_token=token),
+        DevAccess(
+            port,
+            debug_token=token,
+            callers=callers(settings.token, settings.jwt_key),
+            origins=settings.cors,
+        ),
         settings=HttpSettings(base_url=base_url),
         debug=node.debug,
     )
     with node:
         _print_banner(sys.stdout, base_url, resonate, settings, token)
-        _Server(node, asgi(app, node.connections)).run_until_told(listening)
+        _Server(node, _shared(asgi(app, node.connections), settings.cors)).run_until_told(listening)
 
 
 def _print_banner(out: TextIO, base_url: str, resonate: Resonate, settings: DevSettings, token: str) -> None:
     """Print what a person and a script need, a line each, the URL first."""
     functions = ", ".join(f"{name} (version {version})" for name, version in resonate.registry.names())
     lines = [base_url, f"db: {Path(settings.db).resolve()}", f"functions: {functions or 'none registered'}"]
+    if settings.token or settings.jwt_key:
+        lines.append("callers need a bearer token")
     if settings.debug:
         lines.append(f"debug token: {token or '(none needed)'}")
     print(*lines, sep="\n", file=out, flush=True)
@@ -114,7 +124,7 @@ def _print_banner(out: TextIO, base_url: str, resonate: Resonate, settings: DevS
 class _Server(uvicorn.Server):
     """uvicorn, told to end by signals that it does not pass on, and to let long polls go first."""
 
-    def __init__(self, node: LocalNode, application: Router) -> None:
+    def __init__(self, node: LocalNode, application: ASGIApp) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -155,6 +165,13 @@ def asgi(app: App, connections: Connections | None = None) -> Router:
     No route of starlette's own: its patterns would answer some ids in their own words.
     """
     return Router(default=_Bridge(app, connections), redirect_slashes=False)
+
+
+def _shared(application: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Return the application as pages of these origins may call it (protocol section 8.9); none by default."""
+    if not origins:
+        return application
+    return CORSMiddleware(application, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
 
 
 class _Bridge:

@@ -17,3 +17,7 @@ class DevSettings:
     debug_token: str | None = None
     strict: bool = False
     allow: tuple[str, ...] = ()
+    token: str | None = None
+    jwt_key: str | None = None
+    cors: tuple[str, ...] = ()
+    push_token: str | None = None

@@ -55,7 +55,7 @@ def child_arguments(text: str) -> tuple[str, socket.socket, DevSettings]:
     """Return what the parent wrote to a child's standard input."""
     given = json.loads(text)
     settings = given["settings"]
-    settings["allow"] = tuple(settings["allow"])
+    settings |= {name: tuple(settings[name]) for name in ("allow", "cors")}
     return given["target"], socket.socket(fileno=given["fd"]), DevSettings(**settings)
 
 

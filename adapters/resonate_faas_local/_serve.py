@@ -27,6 +27,10 @@ def serve(
     debug_token: str | None = None,
     strict: bool = False,
     allow: Iterable[str] = (),
+    token: str | None = None,
+    jwt_key: str | None = None,
+    cors: Iterable[str] = (),
+    push_token: str | None = None,
 ) -> None:
     """Run the dev server until SIGINT or SIGTERM; then every held task is released, and this returns.
 
@@ -43,7 +47,11 @@ def serve(
         debug: offer the debug operations and honour ``resonate:debug_time``.
         debug_token: what debug operations must carry; None: a fresh one is printed; "": nothing.
         strict: answer exactly as the specification where official SDKs deviate from it.
-        allow: address patterns that may be stored as target or listener, next to ``local://``.
+        allow: address patterns that may be stored as target or listener, next to ``local://`` and ``poll://``.
+        token: what every caller must show as bearer token; None: callers need none.
+        jwt_key: callers may also show a token that this key has signed: a public key in PEM, or a secret.
+        cors: origins of the pages that may call the routes; ``*``: any.
+        push_token: the bearer token of messages pushed to allowed http and https addresses.
 
     Raises:
         AppLoadError: the application can't be loaded.
@@ -60,6 +68,10 @@ def serve(
         debug_token=debug_token,
         strict=strict,
         allow=tuple(allow),
+        token=token,
+        jwt_key=jwt_key,
+        cors=tuple(cors),
+        push_token=push_token,
     )
     if not reload:
         resonate = load_app(target)

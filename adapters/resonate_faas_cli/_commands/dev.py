@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,6 +15,8 @@ RANK = 10
 
 DEFAULT_DB: Final = "resonate-faas.db"
 DEFAULT_WORKERS: Final = 8
+CALLERS_VARIABLE: Final = "RESONATE_FAAS_DEV_TOKEN"
+PUSHED_VARIABLE: Final = "RESONATE_FAAS_PUSH_TOKEN"
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +42,24 @@ def dev(
     allow: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Addresses to deliver to besides our own; repeatable."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", envvar=CALLERS_VARIABLE, help="What every caller must show."),
+    ] = None,
+    jwt_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="The public key (PEM) of callers' tokens (JWT)."
+        ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Pages that may call us; '*' for any; repeatable."),
+    ] = None,
+    push_token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", envvar=PUSHED_VARIABLE, help="Sent with pushed messages."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Serve the debug requests.")] = False,
     debug_token: Annotated[
@@ -73,6 +94,10 @@ def dev(
                 reload=reload,
                 workers=workers,
                 allow=allow or (),
+                token=token,
+                jwt_key=None if jwt_key is None else jwt_key.read_text(),
+                cors=cors or (),
+                push_token=push_token,
                 debug=debug,
                 debug_token=debug_token,
                 strict=strict,
