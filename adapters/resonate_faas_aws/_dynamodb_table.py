@@ -8,6 +8,9 @@ DUE_INDEX: Final = "due"
 ORIGIN_INDEX: Final = "origin"
 BRANCH_INDEX: Final = "branch"
 
+TTL_ATTRIBUTE: Final = "t"
+"""Set aside for the instant, epoch seconds, from which DynamoDB itself may delete an item. Items have none yet."""
+
 _ATTRIBUTES: Final = {"pk": "S", "sk": "S", "s": "N", "d": "N", "o": "B", "b": "B", "i": "S"}
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from resonate_faas_cli._exits import Exit, Failure
 from resonate_faas_cli._payloads import short
+from resonate_faas_cli._signing import refusal_of_iam, signer_for
 
 if TYPE_CHECKING:
     import httpx
@@ -35,7 +36,8 @@ class Api:
 
     Args:
         url: of the server; a path in it is kept.
-        token: sent as a bearer token and in the head of an envelope (D23); never to another server.
+        token: sent as a bearer token and in the head of an envelope (D23); never to another server. Without one,
+            requests to AWS are signed.
 
     Attributes:
         is_local: it is on this machine.
@@ -63,6 +65,7 @@ class Api:
             self._client = httpx.Client(
                 base_url=base,
                 headers=headers,
+                auth=None if token else signer_for(base.host),
                 timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
                 trust_env=not self.is_local,  # a proxy has no business between us and ourselves
             )
@@ -169,7 +172,7 @@ class Api:
         if answer.get("code") == "route-not-found":
             return self._stranger(status)
         if not is_envelope and not isinstance(answer.get("detail") or answer.get("title"), str):
-            return self._stranger(status)
+            return refusal_of_iam(status, answer) or self._stranger(status)
         reason = answer["data"] if is_envelope else answer.get("detail") or answer["title"]
         code = answer.get("code") if isinstance(answer.get("code"), str) else ""
         field = answer.get("field")

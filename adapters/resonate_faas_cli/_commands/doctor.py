@@ -9,7 +9,7 @@ import typer
 
 from resonate_faas_cli._exits import Exit
 from resonate_faas_cli._output import Output
-from resonate_faas_cli._session import AsJson, examples, reporting
+from resonate_faas_cli._session import AsJson, Token, examples, reporting
 
 if TYPE_CHECKING:
     from resonate_faas._diagnosis import Check
@@ -19,29 +19,52 @@ RANK = 92
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=examples("doctor countdown --aws", "doctor countdown --aws --region eu-central-1"))(
-        doctor
-    )
+    app.command(
+        epilog=examples(
+            "doctor countdown --aws",
+            "doctor countdown --aws --region eu-central-1",
+            "doctor countdown --gcp --region us-central1 --project my-project",
+        )
+    )(doctor)
 
 
 def doctor(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the deployed function.")],
     is_aws: Annotated[bool, typer.Option("--aws", help="It is on AWS Lambda.")] = False,
+    is_gcp: Annotated[bool, typer.Option("--gcp", help="It is on Google Cloud Functions.")] = False,
     region: Annotated[
         str | None, typer.Option(metavar="REGION", help="By default the environment's.", show_default=False)
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="If it is reached at another one than its own."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(metavar="PROJECT", help="Google's; by default the credentials'.", show_default=False),
+    ] = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a deployment from outside.
 
-    Says what is wrong and what to do about it. Nothing is changed. The exit code is 1 if a check failed.
+    Says what is wrong and what to do about it. Nothing is changed; the whole store is read once, for halted tasks.
+    The exit code is 1 if a check failed.
     """
-    if not is_aws:
-        raise typer.BadParameter("Say where it is deployed: --aws")
-    from resonate_faas_aws._doctor import diagnose  # noqa: PLC0415 - an extra
-
+    if is_aws == is_gcp:
+        raise typer.BadParameter("Say where it is deployed: --aws or --gcp")
+    if is_gcp and region is None:
+        raise typer.BadParameter("Say in which region: --region REGION")
     with reporting(as_json=as_json) as out:
-        _show(diagnose(name, region=region), out)
+        if is_aws:
+            from resonate_faas_aws import _doctor as on_aws  # noqa: PLC0415 - an extra
+
+            _show(on_aws.diagnose(name, region=region, url=url), out)
+        else:
+            from resonate_faas_gcp import _doctor as on_gcp  # noqa: PLC0415 - an extra
+
+            found = on_gcp.diagnose(name, region=region or "", project=project, url=url, token=token)
+            _show(found, out)
 
 
 def _show(checks: Iterable[Check], out: Output) -> None:
