@@ -42,6 +42,8 @@ class DynamoDBStore(OptimisticStore):
         ValueError: the client retries by itself.
     """
 
+    reads_at_once = True
+
     def __init__(
         self,
         table: str,

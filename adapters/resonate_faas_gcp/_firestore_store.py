@@ -69,6 +69,8 @@ class FirestoreStore(OptimisticStore):
         pause: waits between tries; takes seconds.
     """
 
+    reads_at_once = True
+
     def __init__(
         self,
         project: str,

@@ -57,9 +57,13 @@ class EmbeddedSession:
         self._extended_mono_ms = 0
         self._is_held = False
 
-    def acquire(self) -> Lease | None:
-        """Take the lease and read the history."""
-        found = self._server.store.transact((self._id,), read_only).objects[self._id]
+    def acquire(self, version: int | None = None) -> Lease | None:
+        """Take the lease and read the history.
+
+        A message is sent of a pending task. So while the task is still pending at the message's version, nobody has
+        held it since, and a history read at any time after the message came is whole.
+        """
+        found, pages = self._opened(version)
         if (
             not isinstance(found.object, PromiseObject)
             or found.object.promise.state is not PromiseState.PENDING
@@ -68,8 +72,10 @@ class EmbeddedSession:
         if self._is_busy(found.object):
             self._wait_for_holder(found.object)
             return None
-        is_idle = found.object.task is None or found.object.task.state is not TaskState.ACQUIRED
-        pages = list(self._server.store.history(self._id)) if is_idle else []
+        task = found.object.task
+        is_idle = task is None or task.state is not TaskState.ACQUIRED
+        is_whole = is_idle and (version is None or (task is not None and task.version == version))
+        read = list(pages) if is_whole else []
         started = self._clock.monotonic_ms()
         request = Claim(id=self._id, pid=self._pid, ttl=self._ttl_ms)
         claimed: list[Object | None] = []
@@ -88,20 +94,32 @@ class EmbeddedSession:
             return None
         self._task, self._version = result.objects[self._id], root.task.version
         self._extended_mono_ms, self._is_held = started, True
-        if not is_idle or claimed[-1] is not found.object:
-            pages = list(self._server.store.history(self._id))  # others recorded since the first read
-        history = dict(self._learn(pages, root.birth))
-        self._materialise(history, root.at)
+        if not is_whole or claimed[-1] is not found.object:
+            read = list(self._server.store.history(self._id))  # others recorded since the first read
+        history = dict(self._learn(read, root.birth))
         before = claimed[-1]
         resumes = before.task.resumes if isinstance(before, PromiseObject) and before.task is not None else ()
+        self._materialise(history, root.at, resumes)
         return Lease(root=root, history=history, woken_by=resumes)
 
-    def _materialise(self, history: dict[str, Promise], now_ms: int) -> None:
-        """Store what deadlines have decided before it is replayed: a timer whose poke was lost must win its race."""
+    def _opened(self, version: int | None) -> tuple[Versioned, Iterator[list[Versioned]]]:
+        """Return the task and its history, read at once if a version can prove the history to be whole."""
+        store = self._server.store
+        if version is not None:
+            return store.open(self._id)
+        found = store.transact((self._id,), read_only).objects[self._id]
+        return found, store.history(self._id)
+
+    def _materialise(self, history: dict[str, Promise], now_ms: int, resumes: Sequence[str]) -> None:
+        """Store what deadlines have decided before it is replayed: a timer whose poke was lost must win its race.
+
+        A promise that resumed the task is settled, though the history may have been read a moment before it was.
+        """
         ended = [
             promise_id
             for promise_id, promise in history.items()
-            if promise.state is PromiseState.PENDING and promise.timeout_at <= now_ms
+            if promise.state is PromiseState.PENDING
+            and (promise.timeout_at <= now_ms or promise_id in resumes)
         ]
         for promise_id, promise in (self.observe(ended) if ended else {}).items():
             history[promise_id] = promise

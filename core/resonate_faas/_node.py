@@ -9,6 +9,7 @@ from typing import Any
 from resonate_faas._client import Client
 from resonate_faas._embedded import EmbeddedSession
 from resonate_faas._engine.execution import PROMISES_MAX, EngineSettings
+from resonate_faas._guards import Guard, source_of, watch_of
 from resonate_faas._links import Links
 from resonate_faas._machine.objects import Execute, Message, Poke
 from resonate_faas._ports import Clock, Queue, Store
@@ -35,6 +36,7 @@ class Node:
         promises_max: records of one root.
         links: makes the links of external promises; None: there is no public URL.
         runner: makes the runner of an activation (simulations).
+        guard: replaces the guard that the business code asks for.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Node:
         promises_max: int = PROMISES_MAX,
         links: Links | None = None,
         runner: Callable[[], Runner] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.resonate = resonate
         self.links = links
@@ -63,6 +66,8 @@ class Node:
             link=links.link if links is not None else None,
             dependencies=resonate.dependencies,
             log=_log,
+            watch=watch_of(guard or resonate.guard, _log),
+            source=source_of,
         )
         self.worker = Worker(
             lambda task_id, pid: EmbeddedSession(self.server, task_id, pid=pid, ttl_ms=settings.lease_ms),
@@ -86,8 +91,8 @@ class Node:
             StoreError: try again later; the sweep will, in any case.
         """
         match message:
-            case Execute(id=task_id):
-                return self.worker.activate(task_id, deadline_mono_ms=deadline_mono_ms)
+            case Execute(id=task_id, version=version):
+                return self.worker.activate(task_id, version=version, deadline_mono_ms=deadline_mono_ms)
             case Poke(id=key, not_before=instant):
                 self.server.advance(key, not_before_ms=instant)
         return Ended.NOTHING

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import secrets
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from resonate_faas._errors import (
@@ -50,6 +52,9 @@ class OptimisticStore(ABC):
         pause: waits between attempts; takes seconds. Injected by tests.
     """
 
+    reads_at_once: bool = False
+    """Whether :meth:`open` reads from two threads: worth it where a round trip takes longer than starting one."""
+
     def __init__(self, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
 
@@ -72,6 +77,36 @@ class OptimisticStore(ABC):
             MovedError: a revision differs.
             OutcomeUnknownError: the answer was lost.
         """
+
+    @abstractmethod
+    def history(self, task_id: str, after: str | None = None) -> Iterator[list[Versioned]]:
+        """See :meth:`resonate_faas.Store.history`; a page is read when it is asked for."""
+
+    def open(self, task_id: str) -> tuple[Versioned, Iterator[list[Versioned]]]:
+        """See :meth:`resonate_faas.Store.open`; read one after the other, the history is the younger."""
+        pages = self.history(task_id)
+        if not self.reads_at_once:
+            return self._task(task_id), pages
+        first: list[list[Versioned]] = []
+        failures: list[Exception] = []
+
+        def read_ahead() -> None:
+            try:
+                first.extend(islice(pages, 1))
+            except Exception as error:  # noqa: BLE001 - raised by the caller's thread
+                failures.append(error)
+
+        ahead = threading.Thread(target=read_ahead, name="resonate-history", daemon=True)
+        ahead.start()
+        task = self._task(task_id)
+        ahead.join()
+        if failures:
+            raise failures[0]
+        return task, chain(first, pages)
+
+    def _task(self, task_id: str) -> Versioned:
+        found = self.read((task_id,))[task_id]
+        return Versioned(found.object, found.revision)
 
     def transact(
         self, ids: Sequence[str], step: Step, *, known: Mapping[str, Versioned] = NOTHING_KNOWN

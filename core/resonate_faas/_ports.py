@@ -100,6 +100,13 @@ class Store(Protocol):
             after: an id of the partition; only records behind it are given.
         """
 
+    def open(self, task_id: str) -> tuple[Versioned, Iterator[list[Versioned]]]:
+        """Return a task's object and the pages of its history; a store over a network reads both at once.
+
+        The two are not of one instant, and the history may be the older. It is whole if nobody held the task since
+        before the call; whoever knows that from a version saves a round trip.
+        """
+
     def due(self, before_ms: int, shard: int, limit: int) -> list[tuple[str, int]]:
         """Return at most ``limit`` (store key, due instant) of a shard due at most at ``before_ms``, earliest first.
 
@@ -189,8 +196,12 @@ class Lease:
 class Session(Protocol):
     """One activation's fenced access to its task and records: embedded over a Store, or remote over HTTP."""
 
-    def acquire(self) -> Lease | None:
-        """Take the lease and read the history; None: there is nothing to do here (settled, suspended, held, halted)."""
+    def acquire(self, version: int | None = None) -> Lease | None:
+        """Take the lease and read the history; None: there is nothing to do here (settled, suspended, held, halted).
+
+        Args:
+            version: of the message that led here, a hint: the task is acquired at the version that it has now.
+        """
 
     def commit(
         self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None

@@ -119,11 +119,14 @@ class Worker:
         self._lock = threading.Lock()
         self._stopping = False
 
-    def activate(self, task_id: str, *, deadline_mono_ms: int | None = None) -> Ended:
+    def activate(
+        self, task_id: str, *, version: int | None = None, deadline_mono_ms: int | None = None
+    ) -> Ended:
         """Run one activation of a task to its end.
 
         Args:
             task_id: the task; whatever version it has now is acquired.
+            version: of the message that led here, a hint to the session.
             deadline_mono_ms: the monotonic instant at which this process may be stopped; None: none is known.
 
         Returns:
@@ -132,7 +135,7 @@ class Worker:
         Raises:
             StoreError: the store failed; the task is released or its lease runs out, and it is tried again.
         """
-        activation = _Activation(self, task_id, deadline_mono_ms)
+        activation = _Activation(self, task_id, version, deadline_mono_ms)
         with self._lock:
             if self._stopping:
                 return Ended.NOTHING
@@ -162,6 +165,7 @@ class _Activation:
 
     worker: Worker
     task_id: str
+    hint: int | None
     deadline_mono_ms: int | None
     pid: str = field(default_factory=lambda: secrets.token_hex(8))
     outcomes: queue.SimpleQueue[tuple[str, Any, BaseException | None]] = field(
@@ -189,7 +193,7 @@ class _Activation:
     def run(self) -> Ended:
         """Acquire, drive, and turn every way to end into one of :class:`Ended`."""
         try:
-            lease = self.session.acquire()
+            lease = self.session.acquire(self.hint)
         except BaseException as error:
             self._release_quietly(f"{type(error).__name__}: {error}")
             raise

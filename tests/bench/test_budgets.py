@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
 import pytest
 from tests.bench.counted import (
     Counted,
@@ -13,6 +16,10 @@ from tests.bench.counted import (
     sleep_cost,
     workflows,
 )
+
+from resonate_faas._optimistic import Stored
+from resonate_faas._ports import Versioned
+from resonate_faas.testing import CountingStore, MemoryDeployment, MemoryStore
 
 
 def tally(
@@ -26,6 +33,64 @@ def test_an_activation_costs_three_round_trips_besides_its_steps() -> None:
     cost = activation_of("nothing")
     assert cost == tally(reads=1, pages=1, writes=2, items=2)
     assert cost.budgeted == 3
+
+
+class Far(MemoryStore):
+    """A store far away: while a task is opened, no read is answered before the other one was asked for."""
+
+    reads_at_once = True
+    meeting: threading.Barrier | None = None
+
+    def read(self, keys: Sequence[str]) -> Mapping[str, Stored]:
+        self._meet()
+        return super().read(keys)
+
+    def history(self, task_id: str, after: str | None = None) -> Iterator[list[Versioned]]:
+        self._meet()
+        yield from super().history(task_id, after)
+
+    def _meet(self) -> None:
+        if self.meeting is not None:
+            self.meeting.wait(timeout=10)
+
+
+class Opening(CountingStore):
+    """Counts over a store far away, and tells it when a task is opened."""
+
+    def __init__(self) -> None:
+        self.far = Far()
+        super().__init__(self.far)
+
+    def open(self, task_id: str) -> tuple[Versioned, Iterator[list[Versioned]]]:
+        self.far.meeting = threading.Barrier(2)
+        try:
+            return super().open(task_id)
+        finally:
+            self.far.meeting = None
+
+
+def test_an_activation_waits_for_three_answers_where_a_store_is_far() -> None:
+    """Counted as they happen: the task and the first page of its history are asked for at once."""
+    store = Opening()
+    deployment = MemoryDeployment(workflows(), store=store)
+    deployment.start("nothing")
+    store.reset()
+    deployment.deliver_due()
+    counts = store.reset()
+    assert (counts.reads, counts.pages, counts.writes) == (1, 1, 2)
+    assert counts.latencies == 3
+
+
+def test_an_activation_without_a_version_reads_one_after_the_other() -> None:
+    """Without: a history read before another holder recorded, beside a task read after, would lack what it recorded."""
+    store = Opening()
+    deployment = MemoryDeployment(workflows(), store=store)
+    deployment.start("nothing")
+    store.reset()
+    deployment.node.worker.activate("root")
+    counts = store.reset()
+    assert (counts.reads, counts.pages, counts.writes) == (1, 1, 2)
+    assert counts.latencies == 4
 
 
 @pytest.mark.parametrize(("steps", "round_trips"), [(1, 4), (10, 13), (100, 103), (1_000, 1_003)])

@@ -29,11 +29,11 @@ class TestFaultyStoreWithoutFaults(StoreContract):
 def test_round_trips_are_counted() -> None:
     store = CountingStore(MemoryStore())
     put(store, promise_object("root:1"), promise_object("root:2"))
-    assert store.counts == Counts(reads=1, writes=1, items=2)
+    assert store.counts == Counts(reads=1, writes=1, items=2, latencies=2)
     history_ids(store, "root")
     store.due(0, 0, 1)
     store.search("promise")
-    assert store.reset() == Counts(reads=1, writes=1, items=2, pages=1, dues=1, searches=1)
+    assert store.reset() == Counts(reads=1, writes=1, items=2, pages=1, dues=1, searches=1, latencies=3)
     assert store.counts == Counts()
     history_ids(store, "nobody")
     assert store.counts.round_trips == 1
@@ -43,7 +43,7 @@ def test_a_refused_write_is_a_round_trip_without_items() -> None:
     store = CountingStore(MemoryStore())
     with pytest.raises(MovedError):
         store.write({"a": 7}, {"a": promise_object("a")}, "n")
-    assert store.counts == Counts(writes=1)
+    assert store.counts == Counts(writes=1, latencies=1)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from resonate_faas import Invocation, Resonate
@@ -57,10 +57,10 @@ class WatchedStore(WrappedStore):
         self.written.append(dict(writes))
         return revisions
 
-    def history(self, task_id: str, after: str | None = None) -> Any:
-        pages: list[list[Versioned]] = list(self.inner.history(task_id, after))
+    def history(self, task_id: str, after: str | None = None) -> Iterator[list[Versioned]]:
+        pages = list(self.inner.history(task_id, after))
         self.on_history()
-        return iter(pages)
+        yield from pages
 
     def extensions(self, task_id: str = "root") -> list[tuple[int, bool]]:
         """Return (expires_at, was it a heartbeat of its own) of every write that moved the lease's end."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 from resonate_faas._machine.ids import PAYLOAD_BYTES_MAX
 from resonate_faas._machine.objects import PromiseObject, Value
+from resonate_faas._ports import ABSENT
 from resonate_faas.testing._contract_transact import ContractBase
 from resonate_faas.testing._kit import (
     count,
@@ -135,3 +136,27 @@ class HistoryContract(ContractBase):
         for each in found:
             assert isinstance(each, PromiseObject)
             assert each.promise.param == each.promise.value == payload
+
+    def test_a_task_is_opened_with_its_history(self, store: PrimitiveStore) -> None:
+        """What a read and a history give, however the store gets them."""
+        for task_id in ("root", "root:2r"):
+            put(store, task_object(task_id), *(promise_object(f"{task_id}:{place}") for place in (1, 2)))
+            task, pages = store.open(task_id)
+            assert task == look(store, task_id)[task_id]
+            assert list(pages) == list(store.history(task_id))
+
+    def test_a_task_that_is_opened_may_be_absent_or_have_no_history(self, store: PrimitiveStore) -> None:
+        """The start of an execution, and the delivery of one that is gone."""
+        task, pages = store.open("nobody")
+        assert (task, list(pages)) == (ABSENT, [])
+        put(store, task_object("root"))
+        task, pages = store.open("root")
+        assert (task.object, list(pages)) == (task_object("root"), [])
+
+    def test_a_task_with_a_long_history_is_opened_page_by_page(self, store: PrimitiveStore) -> None:
+        """The first one may have been read ahead; it is not given twice."""
+        numbers = range(1, HISTORY_PAGE_MAX + 101)
+        put_all(store, [promise_object(f"root:{number}", count=number) for number in numbers], batch=99)
+        put(store, task_object("root"))
+        _, pages = store.open("root")
+        assert [count(found.object) for page in pages for found in page] == list(numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from resonate_faas._ports import Kind, Store, Versioned
 
 class PrimitiveStore(Store, Protocol):
     """A store that shows its two primitives, as every subclass of OptimisticStore does."""
+
+    reads_at_once: bool
 
     def read(self, keys: Sequence[str]) -> Mapping[str, Stored]:
         """See :meth:`OptimisticStore.read`."""
@@ -39,6 +42,7 @@ class WrappedStore(OptimisticStore):
     def __init__(self, inner: PrimitiveStore, *, pause: Callable[[float], None] = time.sleep) -> None:
         super().__init__(pause=pause)
         self.inner = inner
+        self.reads_at_once = inner.reads_at_once
 
     def read(self, keys: Sequence[str]) -> Mapping[str, Stored]:
         """Read from the inner store."""
@@ -86,6 +90,7 @@ class Counts:
         pages: history pages.
         searches: searches.
         dues: reads of the due index.
+        latencies: reads, writes and history pages that began while no other was under way: what is waited for.
     """
 
     reads: int = 0
@@ -94,11 +99,19 @@ class Counts:
     pages: int = 0
     searches: int = 0
     dues: int = 0
+    latencies: int = 0
 
     @property
     def round_trips(self) -> int:
         """Reads, writes and history pages: what design section 9 budgets."""
         return self.reads + self.writes + self.pages
+
+
+@dataclass(slots=True)
+class _Trip:
+    is_alone: bool
+    counts: bool = True
+    """False: it turned out that nothing was asked for."""
 
 
 class CountingStore(WrappedStore):
@@ -108,6 +121,7 @@ class CountingStore(WrappedStore):
         super().__init__(inner, pause=pause)
         self._lock = threading.Lock()
         self._counts = Counts()
+        self._under_way = 0
 
     @property
     def counts(self) -> Counts:
@@ -123,26 +137,31 @@ class CountingStore(WrappedStore):
     def read(self, keys: Sequence[str]) -> Mapping[str, Stored]:
         """Count one read."""
         self._add(reads=1)
-        return self.inner.read(keys)
+        with self._waited_for():
+            return self.inner.read(keys)
 
     def write(
         self, expected: Mapping[str, int], writes: Mapping[str, Object | None], nonce: str
     ) -> Mapping[str, int]:
         """Count one write, and its items if it succeeds."""
         self._add(writes=1)
-        revisions = self.inner.write(expected, writes, nonce)
+        with self._waited_for():
+            revisions = self.inner.write(expected, writes, nonce)
         self._add(items=len(writes))
         return revisions
 
     def history(self, task_id: str, after: str | None = None) -> Iterator[list[Versioned]]:
         """Count each page as it is read; an empty history is one page too."""
-        empty = True
-        for page in self.inner.history(task_id, after):
-            empty = False
-            self._add(pages=1)
+        pages = self.inner.history(task_id, after)
+        with self._waited_for():
+            page = next(pages, None)
+        self._add(pages=1)
+        while page is not None:
             yield page
-        if empty:
-            self._add(pages=1)
+            with self._waited_for() as trip:
+                page = next(pages, None)
+                trip.counts = page is not None
+            self._add(pages=int(trip.counts))
 
     def due(self, before_ms: int, shard: int, limit: int) -> list[tuple[str, int]]:
         """Count one read of the due index."""
@@ -161,6 +180,19 @@ class CountingStore(WrappedStore):
         """Count one search."""
         self._add(searches=1)
         return self.inner.search(kind, state=state, tags=tags, limit=limit, after=after)
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[_Trip]:
+        """Count a latency, unless another trip is under way."""
+        with self._lock:
+            self._under_way += 1
+            trip = _Trip(is_alone=self._under_way == 1)
+        try:
+            yield trip
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                self._counts.latencies += trip.is_alone and trip.counts
 
     def _add(
         self,
