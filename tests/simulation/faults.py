@@ -41,7 +41,7 @@ class Odds:
     late_request: float = 0.01
     moved: float = 0.02
     unavailable: float = 0.01
-    slow: float = 0.01
+    slow: float = 0.02
     stall: float = 0.003
     drop: float = 0.1
     refuse: float = 0.03

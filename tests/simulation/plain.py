@@ -51,6 +51,9 @@ class PlainContext:
 
     rpc = detached = run
 
+    def patched(self, _: str) -> bool:
+        return True
+
     async def sleep(self, _: float) -> None:
         """No time passes."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from tests.simulation.faults import (
 )
 from tests.simulation.fibres import Process, Scheduler
 from tests.simulation.seams import seams
-from tests.simulation.workloads import SHAPED, WORKLOADS, Workload, new, old
+from tests.simulation.workloads import RELEASES, SHAPED, STEADY, WORKLOADS, Workload, new, old
 
 from resonate_faas import Invocation, Resonate, ResonateFaasError, StepContext, StoreError
 from resonate_faas._engine.invocation import invocation
@@ -37,7 +39,13 @@ from resonate_faas._machine.objects import (
     Unblock,
     schedule_key,
 )
-from resonate_faas._machine.requests import ScheduleCreate, ScheduleDelete, TaskContinue, TaskHalt
+from resonate_faas._machine.requests import (
+    RegisterListener,
+    ScheduleCreate,
+    ScheduleDelete,
+    TaskContinue,
+    TaskHalt,
+)
 from resonate_faas._node import Node
 from resonate_faas._server import ServerSettings
 from resonate_faas._worker import WorkerSettings
@@ -45,13 +53,12 @@ from resonate_faas.testing import MemoryStore, PrimitiveStore
 
 ADDRESS: Final = "local://default"
 PROCESSES: Final = 3
-LEASE_MS: Final = 30_000
+LEASES_MS: Final = (10_000, 30_000)
 SWEEP_MS: Final = 60_000
 FAULTS_MS: Final = (60_000, 900_000)
 """How long things go wrong, at least and at most."""
 CALM_MS: Final = 8 * 3_600_000
 """Within which everything must end once nothing goes wrong: long sleeps, then the longest back-offs, several times."""
-EXPECTED_DIVERGENCE: Final = "divergence"
 TAIL: Final = 60
 
 
@@ -79,15 +86,21 @@ class Simulation:
 
     Attributes:
         seed: decides everything.
-        only: the workloads to draw from; None: all.
+        only: the workloads to run; None: some of all, by the dice.
+        scheduled: a schedule starts roots, too; None: by the dice, among all workloads.
         store: makes the store that keeps the objects.
         process_store: how a process reaches it; another class is a store with a bug.
+        faults_ms: how long things go wrong, at least and at most.
+        calm_ms: within which everything must end once nothing goes wrong.
     """
 
     seed: int
     only: tuple[Workload, ...] | None = None
+    scheduled: bool | None = None
     store: Callable[[], PrimitiveStore] = MemoryStore
     process_store: type[ProcessStore] = ProcessStore
+    faults_ms: tuple[int, int] = FAULTS_MS
+    calm_ms: int = CALM_MS
     running: list[Running] = field(default_factory=list)
     started: list[Started] = field(default_factory=list)
     is_calm: bool = False
@@ -102,6 +115,7 @@ class Simulation:
         self.world = World(self.scheduler, self.base, self.audit, odds, self.kill, [])
         self.network = Network(self.world, self.deliver)
         self.boots = 0
+        self.lease_ms = self.random.choice(LEASES_MS)
         self.fast_recovery = self.random.random() < 0.5
 
     @property
@@ -128,7 +142,7 @@ class Simulation:
                 self.scheduler.end()
 
     def _run(self) -> None:
-        for code in (old, new):
+        for code in RELEASES:
             code.set_dependency("stage", self)
         for _ in range(PROCESSES):
             self.boot()
@@ -136,17 +150,17 @@ class Simulation:
         self._sweep()
         self._live()
         self._answer()
-        faults_ms = self.random.randrange(*FAULTS_MS)
+        faults_ms = self.random.randrange(*self.faults_ms)
         self.scheduler.run(self._is_over, limit_ms=faults_ms)
         self.calm_down()
-        ended = self.scheduler.run(self._is_over, limit_ms=self.scheduler.now + CALM_MS)
+        ended = self.scheduler.run(self._is_over, limit_ms=self.scheduler.now + self.calm_ms)
         self.audit.check()
         assert ended, f"it never ends: {self._unfinished()}"
         self.check_end()
 
     def _is_over(self) -> bool:
         self.audit.check()
-        return self.pending == 0 and self.is_calm | self._all_settled() and not self._unfinished()
+        return self.pending == 0 and self._all_settled() and not self._unfinished()
 
     def _all_settled(self) -> bool:
         return all(is_settled(self.audit.at(one.id)) for one in self.started)
@@ -168,7 +182,7 @@ class Simulation:
         draw = self.random
         process = Process(f"p{self.boots}")
         clock = ProcessClock(self.scheduler, draw.randrange(-400, 400))
-        release = new if self.is_calm else draw.choice([old, new])
+        release = new if self.is_calm else draw.choice(self._releases())
         node = Node(
             release,
             self.process_store(self.world, process),
@@ -176,10 +190,15 @@ class Simulation:
             clock=clock,
             target=ADDRESS,
             server=ServerSettings(sweep_interval_ms=SWEEP_MS, fast_recovery=self.fast_recovery),
-            worker=WorkerSettings(lease_ms=LEASE_MS),
+            worker=WorkerSettings(lease_ms=self.lease_ms),
         )
         self.running.append(Running(process, node, release))
-        self.world.tell(f"boots {process.name}, release {'new' if release is new else 'old'}")
+        self.world.tell(f"boots {process.name}, release {RELEASES.index(release)}")
+
+    def _releases(self) -> tuple[Resonate, ...]:
+        """Return what may be deployed now: the bad release only where something is on record that it contradicts."""
+        is_recorded = is_settled(self.audit.at(f"{STEADY}:1"))
+        return RELEASES if is_recorded else (old, new)
 
     def kill(self, process: Process) -> None:
         """Let a process die now; another takes its place after a while."""
@@ -256,14 +275,21 @@ class Simulation:
             chosen = draw.sample(WORKLOADS, draw.choice([1, 2, 3])) + draw.sample(SHAPED, draw.choice([0, 1]))
         for one in chosen:
             root = "root" if one in SHAPED else one.function
-            self.started.append(Started(root, one, one.args(draw)))
-            self.scheduler.after(draw.randrange(60_000), lambda one=self.started[-1]: self._start(one))
-        if self.only is None and draw.random() < 0.3:
+            wanted = Started(root, one, one.args(draw))
+            self.started.append(wanted)
+            self.scheduler.after(draw.randrange(60_000), partial(self._start, wanted))
+        if draw.random() < (0.3 if self.scheduled is None and self.only is None else bool(self.scheduled)):
             self.scheduler.after(draw.randrange(30_000), self._schedule)
+
+    def _listen(self, root: str) -> None:
+        """Let somebody ask to be told of a root's settlement."""
+        listen = RegisterListener(awaited=root, address="http://listener.invalid")
+        self.within(f"listen {root}", lambda node: node.server.ask(listen))
 
     def _start(self, one: Started) -> None:
         wanted = Invocation(function=one.workload.function, args=one.args, id=one.id)
         self.request(f"start {one.id}", lambda node: node.client.invoke(wanted))
+        self.scheduler.after(self.random.randrange(5_000, 100_000), lambda: self._listen(one.id))
         if one.workload.dooms:
             self.scheduler.after(self.random.randrange(20_000, 200_000), lambda: self._doom(one))
 
@@ -279,7 +305,7 @@ class Simulation:
             param = invocation("ticking", [], {}, version=1, codec=node.resonate.codec)
             create = ScheduleCreate(
                 id="clockwork",
-                cron="*/2 * * * *",
+                cron="* * * * *",
                 promise_id="{{.id}}-{{.timestamp}}",
                 promise_timeout=24 * 3_600_000,
                 next_run_at=0,
@@ -356,10 +382,10 @@ class Simulation:
         if found is not None and found.task is not None:
             self.within(f"halt {key}", lambda node: node.server.ask(TaskHalt(id=key)))
             delay = self.random.randrange(1_000, 60_000)
-            self.scheduler.after(
-                delay,
-                lambda: self.within(f"continue {key}", lambda node: node.server.ask(TaskContinue(id=key))),
-            )
+            self.scheduler.after(delay, lambda: self._continue(key))
+
+    def _continue(self, key: str) -> None:
+        self.within(f"continue {key}", lambda node: node.server.ask(TaskContinue(id=key)))
 
     # ---- the end
 
@@ -378,9 +404,7 @@ class Simulation:
     def _revive(self) -> None:
         for one in list(self.audit.promises()):
             if one.task is not None and one.task.state is TaskState.HALTED:
-                self.within(
-                    f"continue {one.id}", lambda node, key=one.id: node.server.ask(TaskContinue(id=key))
-                )
+                self._continue(one.id)
         self.scheduler.after(SWEEP_MS, self._revive)
 
     def check_end(self) -> None:
@@ -417,7 +441,8 @@ class Simulation:
             return
         first, last = past[0].schedule.next_run_at, past[-1].schedule.last_run_at
         fired = sorted(key for key in self.audit.objects if key.startswith("clockwork-") and ":" not in key)
-        assert fired == [f"clockwork-{at}" for at in range(first, last + 1, 120_000)]
+        expected = [f"clockwork-{at}" for at in range(first, last + 1, 60_000)]
+        assert fired == expected, f"{fired} came of the schedule, not {expected}"
         for key in fired:
             assert self.outcome(reader, key) == ("value", "tick."), key
 
@@ -470,12 +495,17 @@ def simulate(seed: int, **options: Any) -> Simulation:
         AssertionError: with what was violated, the command that repeats it, and the end of the trace.
     """
     simulation = Simulation(seed, **options)
+    log = logging.getLogger("resonate_faas")
+    level, log.level = log.level, logging.CRITICAL
     try:
         simulation.run()
     except Exception as error:
         tail = "\n".join(simulation.trace[-TAIL:])
-        command = f"make simulate SEED={seed}"
+        names = ",".join(one.function for one in simulation.only or ())
+        command = f"make simulate SEED={seed}" + (f" ONLY={names}" if names else "")
         raise AssertionError(
             f"seed {seed}: {type(error).__name__}: {error}\n--- the end of the trace\n{tail}\n--- repeat: {command}"
         ) from error
+    finally:
+        log.level = level
     return simulation

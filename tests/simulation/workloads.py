@@ -48,15 +48,20 @@ class Workload:
     dooms: bool = False
 
 
-old, new = Resonate(), Resonate()
-"""Two releases of the code; the new one has a second version of a function."""
+old, new, bad = Resonate(), Resonate(), Resonate()
+"""Three releases of the code: the new one has a second version of a function, the bad one changed a function as it was."""
+RELEASES = (old, new, bad)
+STEADY = "steady"
+"""The workflow that the bad release changed as it was."""
+PATCHED = "patching"
+"""The workflow that the new release changed with a patch: an older one refuses what that recorded."""
 WORKLOADS: list[Workload] = []
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Register a function that workloads call."""
-    old.register(function)
-    new.register(function)
+    for code in RELEASES:
+        code.register(function)
     return function
 
 
@@ -250,9 +255,41 @@ async def aging_two(ctx: Context) -> list[str]:
     return [*await _aging(ctx, "two"), await ctx.run(work, "more")]
 
 
-for code in (old, new):
-    code.register(aging_one, name="aging")
-new.register(aging_two, name="aging", version=2)
+async def steady(ctx: Context) -> list[str]:
+    """A function that the bad release changes while it runs."""
+    said = [await ctx.run(work, "one")]
+    await ctx.sleep(80)
+    return [*said, await ctx.run(work, "two"), await named(ctx, "ask")]
+
+
+async def changed(ctx: Context) -> list[str]:
+    said = [await ctx.run(work, "uno")]
+    await ctx.sleep(80)
+    return [*said, await ctx.run(work, "due")]
+
+
+async def unpatched(ctx: Context) -> list[str]:
+    """A function that the new release changes with a patch."""
+    said = [await ctx.run(work, "one")]
+    await ctx.sleep(80)
+    return [*said, await ctx.run(work, "two"), await ctx.rpc(leaf, 2)]
+
+
+async def patched(ctx: Context) -> list[str]:
+    said = [await ctx.run(work, "one")]
+    await ctx.sleep(80)
+    if ctx.patched("more"):
+        said.append(await ctx.rpc(leaf, 1))
+    return [*said, await ctx.run(work, "two"), await ctx.rpc(leaf, 2)]
+
+
+WORKLOADS.append(Workload(function=PATCHED, outcomes=lambda _: [plainly(unpatched), plainly(patched)]))
+WORKLOADS.append(Workload(function=STEADY, outcomes=lambda _: [plainly(steady)]))
+for code in RELEASES:
+    code.register(name="aging")(aging_one)
+    code.register(name=STEADY)(changed if code is bad else steady)
+    code.register(name=PATCHED)(unpatched if code is old else patched)
+new.register(name="aging", version=2)(aging_two)
 WORKLOADS.append(Workload(function="aging", outcomes=lambda _: [plainly(aging_one), plainly(aging_two)]))
 
 
@@ -278,8 +315,8 @@ def of_shape(one: Shape) -> Workload:
 def _release_shapes() -> None:
     for name in ("gated", "successor", *(one.function for one in SHAPES)):
         function = shapes.registry.get(name).call
-        for code in (old, new):
-            code.register(function, name=f"{name} of shapes" if name == "gated" else name)
+        for code in RELEASES:
+            code.register(name=f"{name} of shapes" if name == "gated" else name)(function)
 
 
 _release_shapes()
