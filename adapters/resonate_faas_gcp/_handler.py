@@ -20,6 +20,7 @@ from resonate_faas_gcp._firestore_messages import messages
 from resonate_faas_gcp._firestore_rpc import firestore_channel
 from resonate_faas_gcp._firestore_store import FirestoreStore
 from resonate_faas_gcp._function import Answers, Function, served
+from resonate_faas_gcp._log import log_to_cloud
 from resonate_faas_gcp._oidc import google_transport
 from resonate_faas_gcp._settings import CloudSettings
 
@@ -86,6 +87,7 @@ def http_handler(
         "dispatch_deadline_seconds": dispatch_deadline_seconds,
         **options,
     }
+    log_to_cloud()
     settings = CloudSettings.read(Source(os.environ, given), os.environ)
     messages()
     return served(_Deployment(resonate, settings, worker or settings.common.worker), settings.timeout_ms)
