@@ -110,11 +110,11 @@ class JsonWebToken:
     def __init__(
         self, *, key: str | None, jwks_url: str | None, issuer: str | None, audience: str | None
     ) -> None:
-        self._key = key.replace("\\n", "\n") if key and key.startswith(_PEM) else key
+        is_shared = key is not None and not is_public_key(key)
+        self._key = key if key is None or is_shared else key.replace("\\n", "\n")
         self._jwks_url = jwks_url
         self._issuer = issuer
         self._audience = audience
-        is_shared = key is not None and not is_public_key(key)
         self._algorithms = _SHARED_KEY_ALGORITHMS if is_shared else _PUBLIC_KEY_ALGORITHMS
         self._lock = threading.Lock()
         self._published: PyJWKClient | None = None
