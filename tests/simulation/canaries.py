@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pytest
-from tests.simulation.faults import ProcessStore
+from tests.simulation.faults import Odds, ProcessStore
 from tests.simulation.workloads import BY_NAME
 
 from resonate_faas import _cron, _optimistic, _server
@@ -32,7 +32,7 @@ from resonate_faas._machine.turn import Turn
 from resonate_faas._ports import Result, Versioned
 from resonate_faas.testing import _memory_store
 
-SEEDS: Final = 25
+SEEDS: Final = 80
 """Among so many seeds one must notice."""
 
 Patch = pytest.MonkeyPatch
@@ -57,11 +57,8 @@ class Canary:
 CANARIES: list[Canary] = []
 
 
-def canary(
-    guard: str, *, only: Sequence[str] = (), sign: str = "", scheduled: bool | None = None
-) -> Callable[[Any], Any]:
-    """Add a canary; ``only`` these workloads."""
-    options: dict[str, Any] = {"scheduled": scheduled}
+def canary(guard: str, *, only: Sequence[str] = (), sign: str = "", **options: Any) -> Callable[[Any], Any]:
+    """Add a canary; ``only`` these workloads, and the other options of a simulation."""
     if only:
         options["only"] = tuple(BY_NAME[name] for name in only)
 
@@ -103,7 +100,7 @@ def trust_lost_answers(patch: Patch) -> None:
     patch.setattr(_optimistic._Attempt, "_if_committed", believed)
 
 
-@canary("what a settled promise has to drain stays due", sign="never ends")
+@canary("what a settled promise has to drain stays due", odds=Odds(crash=0.02), sign="never ends")
 def forget_drains(patch: Patch) -> None:
     def broken(stored: Object, rules: Rules) -> int | None:
         is_over = isinstance(stored, PromiseObject) and stored.promise.state is not PromiseState.PENDING
@@ -135,7 +132,12 @@ def never_end_leases(patch: Patch) -> None:
 # ---- leases
 
 
-@canary("a fenced request needs the task's version", sign="another_version")
+@canary(
+    "a fenced request needs the task's version",
+    only=["toiling", "fan_out", "deep"],
+    odds=Odds(slow=0.2),
+    sign="another_version",
+)
 def ignore_versions(patch: Patch) -> None:
     held = tasks.held
 
@@ -189,7 +191,7 @@ def suspend_on_nothing(patch: Patch) -> None:
     patch.setattr(tasks, "register_all", broken)
 
 
-@canary("a settled promise redirects instead of being waited for", sign="took")
+@canary("a settled promise redirects instead of being waited for", only=["fan_out", "deep", "asking"])
 def wait_for_the_settled(patch: Patch) -> None:
     def broken(step: Turn, awaited: tuple[str, ...], awaiter: str) -> Any:
         step.require(awaited)
@@ -252,7 +254,7 @@ def believe_every_clock(patch: Patch) -> None:
 # ---- replay
 
 
-@canary("a replayed call must be the recorded one", only=["steady"])
+@canary("a replayed call must be the recorded one", only=["steady"], odds=Odds(crash=0.03))
 def ignore_digests(patch: Patch) -> None:
     patch.setattr(History, "check", lambda *_: None)
     patch.setattr(History, "met", lambda *_, **__: None)

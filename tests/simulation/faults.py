@@ -113,6 +113,7 @@ class ProcessStore(WrappedStore):
     def __init__(self, world: World, process: Process) -> None:
         super().__init__(world.base, pause=self._rest)
         self._world, self._process = world, process
+        self.reads_at_once = world.scheduler.random.random() < 0.5
 
     def _rest(self, seconds: float) -> None:
         self._world.scheduler.pause(math.ceil(seconds * 1000))

@@ -30,7 +30,7 @@ def seams(scheduler: Scheduler, audit: Audit) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         draw = Random(scheduler.random.random())
         dice = SimpleNamespace(token_hex=lambda count: draw.randbytes(count).hex())
-        for module in (_worker, _runner, _embedded):
+        for module in (_worker, _runner, _embedded, _optimistic):
             patch.setattr(module, "threading", scheduler.threading())
         for module in (_worker, _optimistic, _server):
             patch.setattr(module, "secrets", dice)
@@ -65,9 +65,9 @@ def _note_causes(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
         with caused(fibre.cause if drain and fibre is not None else None):
             return run(server, keys, handler, drain=drain, **options)
 
-    def noted_acquire(session: EmbeddedSession) -> Lease | None:
+    def noted_acquire(session: EmbeddedSession, version: int | None = None) -> Lease | None:
         with caused(Claim(id=session._id, pid=session._pid, ttl=session._ttl_ms)):
-            return acquire(session)
+            return acquire(session, version)
 
     patch.setattr(Server, "ask", noted_ask)
     patch.setattr(Server, "run", noted_run)

@@ -88,6 +88,7 @@ class Simulation:
         seed: decides everything.
         only: the workloads to run; None: some of all, by the dice.
         scheduled: a schedule starts roots, too; None: by the dice, among all workloads.
+        odds: of faults; None: drawn.
         store: makes the store that keeps the objects.
         process_store: how a process reaches it; another class is a store with a bug.
         faults_ms: how long things go wrong, at least and at most.
@@ -97,6 +98,7 @@ class Simulation:
     seed: int
     only: tuple[Workload, ...] | None = None
     scheduled: bool | None = None
+    odds: Odds | None = None
     store: Callable[[], PrimitiveStore] = MemoryStore
     process_store: type[ProcessStore] = ProcessStore
     faults_ms: tuple[int, int] = FAULTS_MS
@@ -112,7 +114,7 @@ class Simulation:
         self.audit = Audit()
         self.base = self.store()
         odds = Odds.drawn(self.random)
-        self.world = World(self.scheduler, self.base, self.audit, odds, self.kill, [])
+        self.world = World(self.scheduler, self.base, self.audit, self.odds or odds, self.kill, [])
         self.network = Network(self.world, self.deliver)
         self.boots = 0
         self.lease_ms = self.random.choice(LEASES_MS)
@@ -155,15 +157,15 @@ class Simulation:
         self.calm_down()
         ended = self.scheduler.run(self._is_over, limit_ms=self.scheduler.now + self.calm_ms)
         self.audit.check()
-        assert ended, f"it never ends: {self._unfinished()}"
+        assert ended, f"it never ends: {self._unsettled()} {self._unfinished()}"
         self.check_end()
 
     def _is_over(self) -> bool:
         self.audit.check()
-        return self.pending == 0 and self._all_settled() and not self._unfinished()
+        return self.pending == 0 and not self._unsettled() and not self._unfinished()
 
-    def _all_settled(self) -> bool:
-        return all(is_settled(self.audit.at(one.id)) for one in self.started)
+    def _unsettled(self) -> list[str]:
+        return [one.id for one in self.started if not is_settled(self.audit.at(one.id))]
 
     def _unfinished(self) -> list[str]:
         """Return what still has to happen: roots to settle, tasks to fulfil, waiters to tell."""
