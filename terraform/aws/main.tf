@@ -85,6 +85,11 @@ resource "aws_sqs_queue" "work" {
   sqs_managed_sse_enabled           = var.kms_key_arn == null ? true : null
   kms_master_key_id                 = var.kms_key_arn
   kms_data_key_reuse_period_seconds = var.kms_key_arn == null ? null : 3600
+
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead.arn
+    maxReceiveCount     = local.receives_max
+  })
 }
 
 resource "aws_sqs_queue" "dead" {
@@ -93,16 +98,6 @@ resource "aws_sqs_queue" "dead" {
   sqs_managed_sse_enabled           = var.kms_key_arn == null ? true : null
   kms_master_key_id                 = var.kms_key_arn
   kms_data_key_reuse_period_seconds = var.kms_key_arn == null ? null : 3600
-}
-
-# Apart from the queues, so that they are made side by side: the provider watches each for 25 seconds.
-resource "aws_sqs_queue_redrive_policy" "work" {
-  queue_url = aws_sqs_queue.work.id
-
-  redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead.arn
-    maxReceiveCount     = local.receives_max
-  })
 }
 
 # ---- what runs
