@@ -27,6 +27,7 @@ from resonate_faas._errors import (
     EncodingError,
     ForeignAwaitError,
     FunctionNotFoundError,
+    GuardError,
     InvalidNameError,
     InvocationConflictError,
     LimitExceededError,
@@ -43,6 +44,7 @@ from resonate_faas._errors import (
     TaskNotAcquiredError,
     WorkflowInterrupt,
 )
+from resonate_faas._guards import Guard
 from resonate_faas._http_errors import (
     AccessDeniedError,
     BodyTooLargeError,
@@ -85,6 +87,8 @@ __all__ = [
     "ForeignAwaitError",
     "FunctionNotFoundError",
     "Future",
+    "Guard",
+    "GuardError",
     "HttpError",
     "Info",
     "InvalidFieldError",

@@ -38,6 +38,7 @@ ResonateFaasError (Exception)
 WorkflowInterrupt (BaseException)   never to be swallowed by ``except Exception``
 ├── NonDeterminismError             the code no longer does what was recorded
 ├── ForeignAwaitError               a workflow awaited something that is not durable
+├── GuardError                      a workflow did what a replay can't repeat
 └── ContextClosedError              a context was used after its activation ended
 
 A leaf's ``code`` is stable and stands in JSON problems and logs. Errors pickle: fields go to ``args``.
@@ -433,6 +434,36 @@ class ForeignAwaitError(WorkflowInterrupt):
         return (
             f"a workflow awaited {self.what} at {self.line}: await only what its context returns; "
             "put I/O into a step (ctx.run(fn, ...)) and waits into ctx.sleep"
+        )
+
+
+class GuardError(WorkflowInterrupt):
+    """A workflow did, outside its steps, what a replay can't repeat, and its guard refuses that.
+
+    Attributes:
+        promise_id: the workflow's promise.
+        function: its name.
+        what: completes "the workflow ...": reads the clock (time.time).
+        line: "file:line".
+        cure: what to write instead.
+    """
+
+    code = "guard"
+
+    def __init__(self, promise_id: str, function: str, what: str, line: str, cure: str) -> None:
+        super().__init__(promise_id, function, what, line, cure)
+        self.promise_id, self.function, self.what, self.line, self.cure = (
+            promise_id,
+            function,
+            what,
+            line,
+            cure,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"workflow {self.function!r} ({self.promise_id!r}) {self.what} at {self.line}, which a replay does not "
+            f"repeat: {self.cure}"
         )
 
 

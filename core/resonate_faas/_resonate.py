@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from resonate_faas._engine.codec import Codec, Encryptor
 from resonate_faas._engine.registry import Registry
 from resonate_faas._engine.retry import RetryPolicy
+from resonate_faas._guards import GUARDS, Guard
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=type[Exception])
@@ -19,12 +20,21 @@ class Resonate:
 
     Args:
         encryptor: encrypts every param and value that holds user data.
+        guard: what becomes of a workflow that does, outside its steps, what a replay can't repeat (clock, random
+            numbers, files, network, processes, threads): "warn" logs it once a place, "error" stops the workflow at
+            the line (for tests), "off" looks at nothing.
+
+    Raises:
+        ValueError: no such guard.
 
     Example:
         ``resonate = Resonate()``, then ``@resonate.register`` on each workflow.
     """
 
-    def __init__(self, *, encryptor: Encryptor | None = None) -> None:
+    def __init__(self, *, encryptor: Encryptor | None = None, guard: Guard = "warn") -> None:
+        if guard not in GUARDS:
+            raise ValueError(f"guard must be one of {', '.join(GUARDS)}, got {guard!r}")
+        self.guard = guard
         self.registry = Registry()
         self.codec = Codec(encryptor=encryptor, resolve_error=self.registry.resolve_error)
         self.dependencies: dict[str, Any] = {}

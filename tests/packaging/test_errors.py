@@ -54,6 +54,7 @@ CODES = {
     "WorkflowInterrupt": "interrupt",
     "NonDeterminismError": "non-determinism",
     "ForeignAwaitError": "foreign-await",
+    "GuardError": "guard",
     "ContextClosedError": "context-closed",
     "AppLoadError": "app-load",
     "UnknownEventError": "unknown-event",

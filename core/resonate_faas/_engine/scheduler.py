@@ -43,10 +43,16 @@ class Scheduler:
         frame.global_tags = lineage.tags_of(call.id, call.id, {SCOPE: "global"}, own_branch=True)
         frame.live = not execution.history or not call.is_durable
         frame.unasked = execution.history.patches(frame.id)
-        frame.scene = Scene(promise_id=call.id, function=call.function.name, refuse=execution.interrupt)
         context = Context(execution, frame, execution.info_of(call, attempt=1))
         self._open[frame.id] = frame
-        frame.routines.append(call.call(context, *call.args, **call.kwargs))
+        routine = call.call(context, *call.args, **call.kwargs)
+        frame.routines.append(routine)
+        frame.scene = Scene(
+            promise_id=call.id,
+            function=call.function.name,
+            routine=routine,
+            refuse=execution.interrupt,
+        )
         self._ready.append(frame)
         return frame
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from resonate_faas._errors import WorkflowInterrupt
 
@@ -34,11 +34,13 @@ class Scene:
     Attributes:
         promise_id: its promise.
         function: its name.
+        routine: its coroutine or generator.
         refuse: ends the activation, whatever the workflow makes of the exception.
     """
 
     promise_id: str
     function: str
+    routine: Any
     refuse: Callable[[WorkflowInterrupt], None]
 
 
