@@ -56,6 +56,7 @@ def test_the_commands_are_these() -> None:
         "tree",
         "check",
         "doctor",
+        "cost",
         "promises list",
         "promises search",
         "tasks list",
@@ -67,7 +68,7 @@ def test_the_commands_are_these() -> None:
     ]
 
 
-HERE_ONLY = {("dev",), ("check",), ("doctor",)}
+HERE_ONLY = {("dev",), ("check",), ("doctor",), ("cost",)}
 """Commands that ask no server of ours."""
 
 
