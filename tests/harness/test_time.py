@@ -80,7 +80,7 @@ async def endless(ctx: Context) -> None:
 
 @resonate.register
 async def remote(ctx: Context) -> str:
-    return await ctx.rpc("elsewhere", 1)
+    return str(await ctx.rpc("elsewhere", 1))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_wrong_arguments_and_names_are_refused_at_once(harness: Harness) -> None
 
 
 def test_a_task_that_can_t_go_on_fails_the_test_at_once(harness: Harness) -> None:
-    with pytest.raises(AssertionError, match="'remote-1:1r' can't go on: .*elsewhere"):
+    with pytest.raises(AssertionError, match=r"'remote-1:1r' can't go on: .*elsewhere"):
         harness.run(remote)
 
 

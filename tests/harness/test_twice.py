@@ -99,7 +99,12 @@ def harness(resonate_harness: Callable[..., Harness]) -> Harness:
 
 def test_idempotent_steps_pass_and_really_ran_twice(harness: Harness) -> None:
     seen: list[int] = []
-    harness.stub("drain", does=lambda items: seen.append(len(items)))
+
+    def note(items: list[int]) -> int:
+        seen.append(len(items))
+        return 0
+
+    harness.stub("drain", does=note)
     assert harness.twice(upserts).runs == 2
     assert seen == [2, 2, 2]  # once undisturbed, then twice
 

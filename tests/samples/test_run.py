@@ -27,6 +27,7 @@ RUNS = {
         "{'ada': 3000, 'bob': 7000}",
     ],
     "play/run.py --games 4": ["play: game 1:", "game 4:", "4 games, 4 executions"],
+    "subscription/run.py": ["sub: subscribed", ": ended", "charged: [650, 650, 650]"],
     "fanout_report/run.py --regions 43": ["'total': 9030", "retry 1: WarehouseBusyError: region-042"],
 }
 
