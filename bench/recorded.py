@@ -11,6 +11,7 @@ from tests.bench.counted import workflows
 
 from resonate_faas import Resonate, Store
 from resonate_faas._engine.execution import EngineSettings, Execution
+from resonate_faas._engine.watch import Watch
 from resonate_faas._machine.objects import Promise, PromiseObject, PromiseState
 from resonate_faas._worker import Ended
 from resonate_faas.testing import MemoryDeployment, PrimitiveStore
@@ -66,7 +67,7 @@ def read_history(store: Store) -> Recorded:
     return Recorded(found, history)
 
 
-def replay(resonate: Resonate, recorded: Recorded, *args: Any) -> Execution:
+def replay(resonate: Resonate, recorded: Recorded, *args: Any, watch: Watch | None = None) -> Execution:
     """Replay a history with the engine alone, to where it waits or ends."""
     root = recorded.root
     execution = Execution(
@@ -78,7 +79,7 @@ def replay(resonate: Resonate, recorded: Recorded, *args: Any) -> Execution:
         history=recorded.history,
         registry=resonate.registry,
         codec=resonate.codec,
-        settings=EngineSettings(promises_max=PROMISES_MAX),
+        settings=EngineSettings(promises_max=PROMISES_MAX, watch=watch),
     )
     turn = execution.advance(root.promise.created_at)
     if turn.effects:

@@ -12,6 +12,8 @@ from tests.bench.counted import workflows
 from bench.measure import Spent, least, spending
 from bench.recorded import ROOT_ID, Recorded, deployment, read_history, record_file, replay
 from bench.report import Figure
+from resonate_faas._engine.watch import Watch
+from resonate_faas._guards import watch_of
 from resonate_faas._worker import Ended
 from resonate_faas_local import SqliteStore
 
@@ -20,6 +22,8 @@ STEPS: Final = (100, 1_000, 10_000)
 RUNS: Final = 7
 ENGINE_US_MAX: Final = 20.0
 WHOLE_US_MAX: Final = 35.0
+GUARD_MAX: Final = 1.05
+"""How much dearer a replay may be under a guard that warns."""
 LINEAR_MAX: Final = 1.25
 """How much dearer a step of the longest history may be than one of the middle one."""
 
@@ -34,7 +38,7 @@ def run() -> list[Figure]:
             path = Path(folder) / f"{steps}.db"
             record_file(path, steps)
             recorded, history[steps] = _read(path, steps)
-            engine[steps] = _engine(recorded, steps)
+            engine[steps], guarded = _engine(recorded, steps)
             whole[steps] = _whole(path, steps)
     _, middle, longest = STEPS
     return [
@@ -48,6 +52,12 @@ def run() -> list[Figure]:
             unit="x",
             budget=LINEAR_MAX,
             note="linear: 1",
+        ),
+        Figure(
+            name=f"engine, {longest:,} steps, guard that warns against none",
+            value=guarded,
+            unit="x",
+            budget=GUARD_MAX,
         ),
         *(
             Figure(
@@ -85,16 +95,20 @@ def _read(path: Path, steps: int) -> tuple[Recorded, float]:
     return recorded, _micros(spent, steps)
 
 
-def _engine(recorded: Recorded, steps: int) -> float:
+def _engine(recorded: Recorded, steps: int) -> tuple[float, float]:
+    """Return a step's microseconds, and how many times dearer a guard makes it; the two take turns."""
     resonate = workflows()
 
-    def once() -> Spent:
+    def once(watch: Watch | None) -> Spent:
         with spending(collects=False) as spent:
-            execution = replay(resonate, recorded, steps)
+            execution = replay(resonate, recorded, steps, watch=watch)
         execution.close()
         return spent
 
-    return _micros(least(RUNS, once), steps)
+    watch = watch_of("warn", lambda *_: None)
+    pairs = [(once(None), once(watch)) for _ in range(RUNS)]
+    bare = min(spent.cpu_s for spent, _ in pairs)
+    return bare / steps * 1_000_000, min(spent.cpu_s for _, spent in pairs) / bare
 
 
 def _whole(path: Path, steps: int) -> float:

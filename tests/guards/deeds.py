@@ -1,5 +1,7 @@
-# ruff: noqa: ASYNC, DTZ, PTH, ICN001, TRY301 - what ruff warns of is what the guards must see
-"""Workflows that do, or seem to do, what a replay can't repeat; the line that does it ends in ``# here``."""
+# ruff: noqa: ASYNC221, ASYNC230, ASYNC240, ASYNC251, DTZ001, DTZ005, DTZ011, ICN001, PTH123, PTH208, TRY301
+"""Workflows that do, or seem to do, what a replay can't repeat; the line that does it ends in ``# here``.
+
+What ruff would warn of is what the guards must see."""
 
 from __future__ import annotations
 
