@@ -29,8 +29,7 @@ class DynamoDBStore(OptimisticStore):
     """The Store port over one table. Thread-safe, and safe among any number of processes.
 
     A write of one object is one conditional PutItem; of several, or with objects only read, one transaction of at
-    most 100 items. Reads are strongly consistent; several objects are read by one transaction, more than 100 by
-    two rounds that agree. Payloads over 4 KB stand in items of their own, written in the same transaction.
+    most 100 items. Reads are strongly consistent; several objects are read by one transaction. Payloads over 4 KB stand in items of their own, written in the same transaction.
 
     Args:
         table: its name; made by terraform, or by :func:`create_table`.

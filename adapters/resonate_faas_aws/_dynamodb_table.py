@@ -9,7 +9,7 @@ ORIGIN_INDEX: Final = "origin"
 BRANCH_INDEX: Final = "branch"
 
 TTL_ATTRIBUTE: Final = "t"
-"""Set aside for the instant, epoch seconds, from which DynamoDB itself may delete an item. Items have none yet."""
+"""The instant, epoch seconds, from which DynamoDB itself may delete an item: a late backstop that retention sets."""
 
 _ATTRIBUTES: Final = {"pk": "S", "sk": "S", "s": "N", "d": "N", "o": "B", "b": "B", "i": "S"}
 

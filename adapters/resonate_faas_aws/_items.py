@@ -9,6 +9,7 @@ Attributes of an object's item, one letter each since DynamoDB bills names too::
     o  b                     digests of the origin and branch tags, where they name another id than the
                              object's own or its partition's
     i  the key, in items that an index holds
+    t  the time to live, epoch seconds, where retention has set one; on payloads too
 
 A payload's item holds ``m``, the mark that the object must name, ``c``, the data as it is, and ``h``, the headers
 as JSON. It is written in the transaction that changes it and not again; most writes of a task therefore move a
@@ -29,6 +30,7 @@ from resonate_faas._errors import LimitExceededError
 from resonate_faas._machine.objects import BRANCH, EMPTY, ORIGIN, Object, PromiseObject, Rules, Value, due
 from resonate_faas._optimistic import Stored
 from resonate_faas._records import decode_object, due_shard, encode_object
+from resonate_faas_aws._dynamodb_table import TTL_ATTRIBUTE
 from resonate_faas_aws._keys import PARAM, VALUE, Place, place_of
 
 Item = dict[str, Any]
@@ -140,13 +142,20 @@ def object_item(stored: Object, *, revision: int, nonce: str, payloads: Payloads
         item["r"] = {"S": record.decode()}
         record_size = len(record)
     item |= {MARKS[slot]: {"S": payload.mark} for slot, payload in payloads.items()}
-    item |= _index(stored, partition, rules)
+    item |= _index(stored, partition, rules) | time_to_live(stored)
     size = record_size + sum(map(_attribute_size, item.items()))
     if size > ITEM_BYTES_MAX:
         raise LimitExceededError(
             f"the record of {stored.id!r}", ITEM_BYTES_MAX, "fewer waiters of one promise, or shorter ids"
         )
     return item
+
+
+def time_to_live(stored: Object) -> Item:
+    """Return the attribute by which DynamoDB deletes the item, and those of its payloads; empty: it never does."""
+    if not isinstance(stored, PromiseObject) or stored.kept_until is None:
+        return {}
+    return {TTL_ATTRIBUTE: {"N": str(-(-stored.kept_until // 1_000))}}
 
 
 def payload_item(place: Place, slot: str, mark: str, value: Value) -> Item:

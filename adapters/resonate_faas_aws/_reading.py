@@ -17,9 +17,6 @@ from resonate_faas_aws._writing import Kept
 BATCH_MAX: Final = 100
 """Items of one BatchGetItem."""
 
-TRANSACTION_MAX: Final = 100
-"""Items of one TransactGetItems."""
-
 HISTORY_PAGE: Final = 1_000
 SNAPSHOT_TRIES: Final = 12
 
@@ -64,7 +61,7 @@ class Reader:
             single, beside = self._one(place)
             return self._put_together(places, single, beside)
         items = self._several(tuple(places.values()))
-        return None if items is None else self._put_together(places, items, self._beside(items))
+        return self._put_together(places, items, self._beside(items))
 
     def objects(self, places: Sequence[Place]) -> list[Stored]:
         """Return the objects that exist at these places, each as it is now, not of one instant."""
@@ -149,29 +146,14 @@ class Reader:
         found = {_place(item): item for item in answer["Items"]}
         return {place: found[place]} if place in found else {}, found
 
-    def _several(self, places: Sequence[Place]) -> dict[Place, Item] | None:
-        """Read the items of one instant; None: they moved meanwhile."""
-        if len(places) > TRANSACTION_MAX:
-            return self._collected_twice(places)
+    def _several(self, places: Sequence[Place]) -> dict[Place, Item]:
+        """Read the items of one instant."""
         answer = self._calls.read(
             "transact_get_items",
             TransactItems=[{"Get": {"TableName": self._table, "Key": key_item(place)}} for place in places],
         )
         items = (response.get("Item") for response in answer["Responses"])
         return {_place(item): item for item in items if item}
-
-    def _collected_twice(self, places: Sequence[Place]) -> dict[Place, Item] | None:
-        """Read more items than a transaction takes: if none changes between two rounds, they were of one instant."""
-        rounds = [
-            {
-                place: item
-                for start in range(0, len(places), BATCH_MAX)
-                for place, item in self._batch(places[start : start + BATCH_MAX]).items()
-            }
-            for _ in range(2)
-        ]
-        first, second = ({place: item["v"] for place, item in found.items()} for found in rounds)
-        return rounds[1] if first == second else None
 
     def _beside(self, items: Mapping[Place, Item]) -> dict[Place, Item]:
         """Read the payloads that items keep aside."""

@@ -23,6 +23,7 @@ from resonate_faas_aws._items import (
     payload_key,
     size_of,
     slots_of,
+    time_to_live,
     values_of,
 )
 from resonate_faas_aws._keys import place_of
@@ -101,6 +102,16 @@ class _Change:
             slot for slot in slots_of(self.revision) if slot not in self.unchanged and slot not in self.aside
         ]
 
+    @property
+    def ending(self) -> list[str]:
+        """The unchanged payloads kept aside that are to be given a time to live."""
+        return list(self.unchanged) if self.stored is not None and time_to_live(self.stored) else []
+
+    @property
+    def beside(self) -> int:
+        """How many actions the payloads take."""
+        return len(self.aside) + len(self.dropped) + len(self.ending)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -138,7 +149,7 @@ def plan(
             "the number of objects in one transaction", ACTIONS_MAX, "split the request into several"
         )
     changes = [_change(key, stored, expected[key], nonce, kept) for key, stored in writes.items()]
-    room = ACTIONS_MAX - len(expected) - sum(len(change.aside) + len(change.dropped) for change in changes)
+    room = ACTIONS_MAX - len(expected) - sum(change.beside for change in changes)
     if room < 0:
         room += _inline(changes, -room)
     actions: list[Action] = []
@@ -164,9 +175,11 @@ def plan(
         revision = next_revision(change.revision, flags_of(held))
         item = object_item(change.stored, revision=revision, nonce=nonce, payloads=held, rules=rules)
         actions.append({"Put": {"TableName": table, "Item": item, **_condition(change.revision)}})
+        lives = time_to_live(change.stored)
         for slot, payload in change.aside.items():
-            beside = payload_item(place, slot, payload.mark, change.values[slot])
+            beside = payload_item(place, slot, payload.mark, change.values[slot]) | lives
             actions.append({"Put": {"TableName": table, "Item": beside}})
+        actions += [_ending(table, payload_key(place, slot), lives) for slot in change.ending]
         revisions[change.key], payloads[change.key] = revision, held
     if room < 0:
         raise LimitExceededError(
@@ -212,6 +225,20 @@ def _inline(changes: list[_Change], wanted: int) -> int:
             del changes[number].aside[slot]
             saved += 1
     return saved
+
+
+def _ending(table: str, key: dict[str, Any], lives: dict[str, Any]) -> Action:
+    """Return the action that gives a payload kept aside the time to live of its object."""
+    ((name, instant),) = lives.items()
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": "SET #t = :t",
+            "ExpressionAttributeNames": {"#t": name},
+            "ExpressionAttributeValues": {":t": instant},
+        }
+    }
 
 
 def _guarded(table: str, key: str, revision: int) -> dict[str, Any]:

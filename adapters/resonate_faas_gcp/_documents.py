@@ -13,6 +13,7 @@ from resonate_faas._records import decode_object, due_shard, encode_object
 from resonate_faas_gcp._indexes import (
     BRANCH_DIGEST,
     DUE,
+    EXPIRES,
     KEY,
     NONCE,
     ORIGIN_DIGEST,
@@ -66,6 +67,8 @@ def fill_document(document: Any, stored: Object, nonce: str, rules: Rules) -> No
             text = stored.promise.tags.get(tag)
             if text is not None:
                 fields[name].bytes_value = tag_digest(text)
+        if stored.kept_until is not None:
+            fields[EXPIRES].timestamp_value.FromMilliseconds(stored.kept_until)
     if document.ByteSize() > DOCUMENT_BYTES_MAX:
         raise LimitExceededError(
             f"the size of {key!r} in Firestore", DOCUMENT_BYTES_MAX, "record less, or fewer waiters"

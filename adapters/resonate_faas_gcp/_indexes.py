@@ -32,11 +32,15 @@ KEY: Final = "key"
 SHARD: Final = "shard"
 DUE: Final = "due"
 STATES: Final = "states"
+EXPIRES: Final = "expires"
 ORIGIN_DIGEST: Final = "origin"
 BRANCH_DIGEST: Final = "branch"
 
-FIELDS: Final = (RECORD, NONCE, KEY, SHARD, DUE, STATES, ORIGIN_DIGEST, BRANCH_DIGEST)
+FIELDS: Final = (RECORD, NONCE, KEY, SHARD, DUE, STATES, ORIGIN_DIGEST, BRANCH_DIGEST, EXPIRES)
 """All fields of a document."""
+
+TTL_FIELD: Final = EXPIRES
+"""The timestamp from which Firestore itself may delete a document, by a TTL policy: a late backstop that retention sets."""
 
 COMPOSITE_INDEXES: Final = (
     CompositeIndex(((SHARD, "ASCENDING"), (DUE, "ASCENDING"))),

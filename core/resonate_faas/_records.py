@@ -73,6 +73,7 @@ _new: Final = object.__new__
     _stored_dispatches,
     _stored_not_before,
     _stored_reason,
+    _stored_kept_until,
 ) = _setters(PromiseObject)
 (_value_headers, _value_data) = _setters(Value)
 
@@ -135,6 +136,7 @@ def _promise_fields(stored: PromiseObject) -> dict[str, Any]:
         settled=promise.settled_at,
         task=None if task is None else _task_fields(task),
         reason=stored.reason,
+        kept=stored.kept_until,
     )
     return fields
 
@@ -206,6 +208,7 @@ def _promise(fields: Mapping[str, Any]) -> PromiseObject:
     _stored_dispatches(stored, get("dispatches", 0))
     _stored_not_before(stored, get("not_before", 0))
     _stored_reason(stored, get("reason"))
+    _stored_kept_until(stored, get("kept"))
     return stored
 
 

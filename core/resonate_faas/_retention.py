@@ -1,9 +1,14 @@
-"""Retention: the sweep deletes whole settled trees, leaves first, the root last (design section 4). Off by default."""
+"""Retention: the sweep deletes whole settled trees, leaves first, the root last (design section 4). Off by default.
+
+A tree of more than one transaction is marked first: should its deletion stop half-way and no sweep go on with it, a store
+that knows a time to live deletes the rest by itself, late. A small tree goes at once, and needs no mark.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from resonate_faas._machine.objects import ORIGIN, PromiseObject, PromiseState, due, is_root
@@ -16,8 +21,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("resonate_faas.retention")
 
+CONFLICT: Final = 409
+
 CHUNK: Final = TRANSACTION_MAX // 3
-"""Objects deleted at once: a store may keep param and value of each in items of their own."""
+"""Objects of one transaction: a store may keep param and value of each in items of their own."""
+
+BACKSTOP_MS: Final = 7 * 86_400_000
+"""How long after its retention a marked tree may still be there: sweeps that failed for a week will not go on."""
 
 
 def expire(server: Server, root: PromiseObject, now_ms: int) -> bool:
@@ -38,9 +48,14 @@ def expire(server: Server, root: PromiseObject, now_ms: int) -> bool:
             return False
         members.append(member.id)
     leaves_first = sorted((member for member in members if member != root.id), key=_depth, reverse=True)
-    for start in range(0, len(leaves_first), CHUNK):
-        _delete(server, leaves_first[start : start + CHUNK])
-    _delete(server, [root.id])
+    members = [*leaves_first, root.id]
+    chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
+    if len(chunks) > 1:
+        for chunk in chunks:
+            _mark(server, chunk, now_ms + BACKSTOP_MS)
+    for chunk in chunks:
+        if not _delete(server, chunk):
+            return False
     log.info("tree deleted", extra={"promise_id": root.id, "count": len(members)})
     return True
 
@@ -64,13 +79,28 @@ def _depth(promise_id: str) -> int:
     return promise_id.count(".") + promise_id.count(":")
 
 
-def _delete(server: Server, ids: list[str]) -> None:
+def _mark(server: Server, ids: list[str], kept_until: int) -> None:
     def handler(turn: Turn) -> Reply:
         turn.require(ids)
         for promise_id in ids:
             found = turn.get(promise_id)
-            if found is not None and _is_done(found):
-                turn.delete(promise_id)
+            if found is not None and _is_done(found) and found.kept_until is None:
+                turn.put(replace(found, kept_until=kept_until))
         return Reply(status=OK)
 
     server.run(ids, handler, drain=False)
+
+
+def _delete(server: Server, ids: list[str]) -> bool:
+    """Delete these, or none: False if one of them has come to life again."""
+
+    def handler(turn: Turn) -> Reply:
+        turn.require(ids)
+        found = [promise for promise_id in ids if (promise := turn.get(promise_id)) is not None]
+        if not all(map(_is_done, found)):
+            return Reply(status=CONFLICT)
+        for promise in found:
+            turn.delete(promise.id)
+        return Reply(status=OK)
+
+    return server.run(ids, handler, drain=False).reply.ok

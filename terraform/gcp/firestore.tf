@@ -22,7 +22,8 @@ locals {
     by_branch = [{ field = "branch", mode = "ASCENDING" }, { field = "key", mode = "ASCENDING" }]
   }
 
-  exempt_fields = ["record", "nonce", "key", "shard", "due", "states", "origin", "branch"]
+  exempt_fields = ["record", "nonce", "key", "shard", "due", "states", "origin", "branch", "expires"]
+  ttl_field     = "expires"
 }
 
 resource "google_firestore_index" "query" {
@@ -54,6 +55,11 @@ resource "google_firestore_field" "exempt" {
   field      = each.value
 
   index_config {} # none: an index over rising instants would be one hot tablet
+
+  dynamic "ttl_config" { # a late backstop: retention sets the field on trees that it is about to delete
+    for_each = each.value == local.ttl_field ? [each.value] : []
+    content {}
+  }
 
   depends_on = [google_firestore_database.this]
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.server.kit import HookedQueue, external, refuse, resolve
 from tests.worker.flows import RESULT, everything
 from tests.worker.kit import DAY_MS, World, start
 
-from resonate_faas import Context, Resonate, StoreUnavailableError
+from resonate_faas import Context, Resonate, StoreUnavailableError, _retention
 from resonate_faas._machine.ids import owner
 from resonate_faas._machine.objects import Object, PromiseObject, PromiseState, Rules, Unblock
 from resonate_faas._machine.requests import RegisterListener
@@ -156,24 +156,82 @@ def test_a_promise_whose_listener_was_not_told_stays(keeping: World) -> None:
     assert ids(keeping) == []
 
 
-def test_a_deletion_that_is_interrupted_goes_on(keeping: World) -> None:
-    """Without: leaves gone and root forgotten, or the root gone and leaves left for ever."""
-    node = quiet(keeping, everything([]))
-    start(node, "flow")
-    keeping.settle(node, until_ms=EPOCH_MS + HOUR)
-    keeping.clock.advance(2 * DAY_MS)
+STEPS = _retention.CHUNK * 2
 
-    def fail_the_root(writes: Mapping[str, Object | None]) -> None:
-        if "root" in writes and writes["root"] is None:
+
+def large_tree(world: World) -> Node:
+    """Return the node that ran an execution of more records than go in one transaction, past its retention."""
+    resonate = Resonate()
+
+    @resonate.register
+    async def many(ctx: Context) -> None:
+        for number in range(STEPS):
+            await ctx.run(abs, number)
+
+    node = quiet(world, resonate)
+    start(node, "many")
+    world.settle(node, until_ms=EPOCH_MS + HOUR)
+    assert len(ids(world)) == STEPS + 1
+    world.clock.advance(2 * DAY_MS)
+    return node
+
+
+def failing(
+    fails: Callable[[Mapping[str, Object | None]], bool],
+) -> Callable[[Mapping[str, Object | None]], None]:
+    def fail(writes: Mapping[str, Object | None]) -> None:
+        if fails(writes):
             raise StoreUnavailableError("write", "as the test wants it")
 
-    keeping.store.before_write = fail_the_root
+    return fail
+
+
+@pytest.mark.parametrize("first", ["root:9", "root"])
+def test_a_deletion_that_is_interrupted_goes_on(keeping: World, first: str) -> None:
+    """Without: leaves gone and root forgotten, or the root gone and leaves left for ever."""
+    node = large_tree(keeping)
+    keeping.store.before_write = failing(lambda writes: first in writes and writes[first] is None)
     with pytest.raises(StoreUnavailableError):
         node.server.advance("root")
-    assert [key for key in ids(keeping) if key.startswith("root") and "-d" not in key] == ["root"]
+    left = ids(keeping)
+    assert "root" in left
+    assert len(left) < STEPS
     keeping.store.before_write = lambda _: None
     pass_time(keeping, node, HOUR)
     assert ids(keeping) == []
+
+
+def test_a_large_tree_is_given_a_time_to_live_before_the_first_record_goes(keeping: World) -> None:
+    """Without: a deletion that nobody goes on with would leave the rest for ever."""
+    node = large_tree(keeping)
+    keeping.store.before_write = failing(lambda writes: None in writes.values())
+    with pytest.raises(StoreUnavailableError):
+        node.server.advance("root")
+    late = keeping.clock.now_ms() + 7 * DAY_MS
+    kept = {
+        one.kept_until
+        for one in keeping.store.search("promise", limit=1_000)
+        if isinstance(one, PromiseObject)
+    }
+    assert kept == {late}
+    keeping.clock.advance(HOUR)
+    with pytest.raises(StoreUnavailableError):
+        node.server.advance("root")
+    assert keeping.get().kept_until == late, "a second walk marks nothing again"
+
+
+def test_a_small_tree_goes_in_one_transaction_and_needs_no_time_to_live(keeping: World) -> None:
+    """Without: each record would be written once more only to be deleted."""
+    node = quiet(keeping, everything([]))
+    start(node, "flow")
+    keeping.settle(node, until_ms=EPOCH_MS + HOUR)
+    tree = [one for one in ids(keeping) if not one.startswith("root-d")]
+    keeping.clock.advance(2 * DAY_MS)
+    keeping.store.written.clear()
+    node.server.advance("root")
+    (gone,) = keeping.store.written
+    assert sorted(gone) == sorted(tree)
+    assert set(gone.values()) == {None}
 
 
 def test_an_id_is_the_same_execution_within_the_retention_and_a_new_one_after(keeping: World) -> None:

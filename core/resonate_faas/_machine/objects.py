@@ -132,6 +132,8 @@ class PromiseObject:
         dispatches: executes emitted since the task last became pending; paces re-dispatch.
         not_before: dispatch and our own acquire wait for this instant.
         reason: why the task is halted or backing off.
+        kept_until: from this instant on a store may delete the object by itself (its time to live); None: never.
+            Set by retention alone, on trees that are about to be deleted.
     """
 
     promise: Promise
@@ -142,6 +144,7 @@ class PromiseObject:
     dispatches: int = 0
     not_before: int = 0
     reason: str | None = None
+    kept_until: int | None = None
 
     @property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -12,7 +13,7 @@ from resonate_faas._machine.objects import Object, Value
 from resonate_faas._machine.requests import Need, Outcome
 from resonate_faas._optimistic import MovedError
 from resonate_faas._ports import ABSENT, TRANSACTION_MAX, Step, Versioned
-from resonate_faas.testing._kit import count, counting, done, drop, look, look_at, promise_object, put
+from resonate_faas.testing._kit import FAR_MS, count, counting, done, drop, look, look_at, promise_object, put
 from resonate_faas.testing._wrappers import CountingStore, PrimitiveStore
 
 
@@ -57,6 +58,17 @@ class TransactContract(ContractBase):
         assert told == look(store, "a")["a"]
         assert told.object == written
         assert told.revision != ABSENT.revision
+
+    def test_a_time_to_live_is_kept_with_the_object(self, store: PrimitiveStore) -> None:
+        """A store may delete the object by itself from then on; before, it is as any other."""
+        param = Value(data="x" * 10_000)
+        put(store, promise_object("root:1", param=param))
+        marked = replace(promise_object("root:1", param=param), kept_until=FAR_MS)
+        put(store, marked)
+        assert look_at(store, "root:1") == marked
+        assert [found.object for page in store.history("root") for found in page] == [marked]
+        put(store, promise_object("root:1"))
+        assert look_at(store, "root:1") == promise_object("root:1")
 
     def test_every_write_moves_the_revision(self, store: PrimitiveStore) -> None:
         """Also one that stores the same again."""
