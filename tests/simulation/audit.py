@@ -48,7 +48,7 @@ class Audit:
         objects: everything stored, as it stands.
         past: every object that ever stood in the store, by key.
         violations: what did not hold.
-        forgotten: keys whose objects the simulation itself removed; the step invariants leave them out once.
+        deleted: keys that were deleted; what an earlier execution of such a root left counts as absent.
     """
 
     rules: Rules = DEFAULT_RULES
@@ -57,6 +57,7 @@ class Audit:
     violations: list[str] = field(default_factory=list)
     writes: int = 0
     unblocked: set[tuple[str, str]] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
 
     def promises(self) -> Iterator[PromiseObject]:
         return (found for found in self.objects.values() if isinstance(found, PromiseObject))
@@ -64,6 +65,16 @@ class Audit:
     def at(self, key: str) -> PromiseObject | None:
         found = self.objects.get(key)
         return found if isinstance(found, PromiseObject) else None
+
+    def last(self, key: str) -> PromiseObject | None:
+        """Return the object, or as it was before it was deleted."""
+        return self.at(key) or next(iter(self._past(key)), None)
+
+    def forget(self, key: str) -> None:
+        """Know that the simulation itself removed an object, and all that was known of it."""
+        self.objects.pop(key, None)
+        self.past.pop(key, None)
+        self.deleted.add(key)
 
     def check(self) -> None:
         """Complain of what was seen so far.
@@ -78,10 +89,10 @@ class Audit:
     def written(self, writes: Mapping[str, Object | None], decision: Decision | None) -> None:
         """Look at a write: at the step it is, and at the state it leaves."""
         keys = set(writes) | (set(decision.given) if decision is not None else set())
-        before = {key: self.objects[key] for key in sorted(keys) if key in self.objects}
+        before = {key: self.objects[key] for key in sorted(keys) if self._counts(key, writes)}
         for key, stored in writes.items():
             if stored is None:
-                self.objects.pop(key, None)
+                self._deleted(key)
             else:
                 self.objects[key] = stored
                 self.past.setdefault(key, []).append(stored)
@@ -118,6 +129,26 @@ class Audit:
                 self.violations.append(f"acknowledged but never written: {written}")
 
     # ---- how it looks
+
+    def _deleted(self, key: str) -> None:
+        """Look at a deletion: only what is over may go (retention)."""
+        self.deleted.add(key)
+        found = self.objects.pop(key, None)
+        if isinstance(found, PromiseObject) and (not is_settled(found) or found.promise.callbacks):
+            self.violations.append(f"deleted although it is not over: {found}")
+
+    def _counts(self, key: str, writes: Mapping[str, Object | None]) -> bool:
+        """True if the object is there before a write, as the invariants see it: it is not left over, nor deleted."""
+        found, written = self.objects.get(key), writes.get(key)
+        if found is None or (key in writes and written is None):
+            return False
+        is_left_over = (
+            key.partition(":")[0] in self.deleted
+            and isinstance(found, PromiseObject)
+            and isinstance(written, PromiseObject)
+            and found.birth != written.birth
+        )
+        return not is_left_over
 
     def _past(self, key: str) -> list[PromiseObject]:
         return [one for one in reversed(self.past.get(key, ())) if isinstance(one, PromiseObject)]

@@ -260,6 +260,17 @@ def ignore_digests(patch: Patch) -> None:
     patch.setattr(History, "met", lambda *_, **__: None)
 
 
+@canary("what an earlier execution of the id left is not replayed", only=["reborn"])
+def replay_the_dead(patch: Patch) -> None:
+    learn = EmbeddedSession._learn
+    patch.setattr(EmbeddedSession, "_learn", lambda session, pages, _: learn(session, pages, ""))
+
+
+@canary("what an earlier execution of the id left is overwritten", only=["reborn"])
+def keep_the_dead(patch: Patch) -> None:
+    patch.setattr(session, "_is_stale", lambda *_: False)
+
+
 @canary(
     "a schedule makes up for what it missed", only=["sleeping"], scheduled=True, sign="came of the schedule"
 )

@@ -16,7 +16,9 @@ PATIENT = 1_000_000
 
 
 class _Stage:
-    """What a step meets: nobody listens and no time passes."""
+    """What a step meets: nobody listens and no time passes; it is the last execution."""
+
+    generation = 1
 
     def heard(self, step: Any) -> None:
         """Nobody listens."""

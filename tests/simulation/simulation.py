@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 from typing import Any, Final
 
 from tests.engine.stage import NAME
-from tests.simulation.audit import Audit, is_settled
-from tests.simulation.faults import (
-    Network,
-    Odds,
-    ProcessClock,
-    ProcessQueue,
-    ProcessStore,
-    World,
-    words,
-)
-from tests.simulation.fibres import Process, Scheduler
+from tests.simulation.audit import is_settled
+from tests.simulation.deployment import ADDRESS, PROCESSES, SWEEP_MS, Deployment
+from tests.simulation.faults import EPOCH_MS, Odds
 from tests.simulation.seams import seams
-from tests.simulation.workloads import RELEASES, SHAPED, STEADY, WORKLOADS, Workload, new, old
+from tests.simulation.workloads import RELEASES, SHAPED, WORKLOADS, Workload
 
-from resonate_faas import Invocation, Resonate, ResonateFaasError, StepContext, StoreError
+from resonate_faas import Invocation
 from resonate_faas._engine.invocation import invocation
 from resonate_faas._machine.objects import (
     TARGET,
-    Execute,
-    Message,
     Poke,
     PromiseObject,
     PromiseState,
     ScheduleObject,
     TaskState,
-    Unblock,
     schedule_key,
 )
 from resonate_faas._machine.requests import (
@@ -47,78 +34,42 @@ from resonate_faas._machine.requests import (
     TaskHalt,
 )
 from resonate_faas._node import Node
-from resonate_faas._server import ServerSettings
-from resonate_faas._worker import WorkerSettings
-from resonate_faas.testing import MemoryStore, PrimitiveStore
 
-ADDRESS: Final = "local://default"
-PROCESSES: Final = 3
-LEASES_MS: Final = (10_000, 30_000)
-SWEEP_MS: Final = 60_000
 FAULTS_MS: Final = (60_000, 900_000)
 """How long things go wrong, at least and at most."""
 CALM_MS: Final = 8 * 3_600_000
 """Within which everything must end once nothing goes wrong: long sleeps, then the longest back-offs, several times."""
+REST_MS: Final = 400_000
+"""How long a root has ended when it is removed and started anew: longer than any request is under way."""
 TAIL: Final = 60
 
 
 @dataclass
-class Running:
-    """A process, and what it serves."""
-
-    process: Process
-    node: Node
-    release: Resonate
-
-
-@dataclass
 class Started:
-    """A root that somebody asked for."""
+    """A root that somebody asked for; ``lives``: how often it is to be executed from here on."""
 
     id: str
     workload: Workload
     args: list[Any]
+    lives: int
 
 
 @dataclass
-class Simulation:
+class Simulation(Deployment):
     """All of it, for one seed.
 
     Attributes:
-        seed: decides everything.
         only: the workloads to run; None: some of all, by the dice.
         scheduled: a schedule starts roots, too; None: by the dice, among all workloads.
-        odds: of faults; None: drawn.
-        store: makes the store that keeps the objects.
-        process_store: how a process reaches it; another class is a store with a bug.
         faults_ms: how long things go wrong, at least and at most.
         calm_ms: within which everything must end once nothing goes wrong.
     """
 
-    seed: int
     only: tuple[Workload, ...] | None = None
     scheduled: bool | None = None
-    odds: Odds | None = None
-    store: Callable[[], PrimitiveStore] = MemoryStore
-    process_store: type[ProcessStore] = ProcessStore
     faults_ms: tuple[int, int] = FAULTS_MS
     calm_ms: int = CALM_MS
-    running: list[Running] = field(default_factory=list)
     started: list[Started] = field(default_factory=list)
-    is_calm: bool = False
-    pending: int = 0
-
-    def __post_init__(self) -> None:
-        self.random = Random(self.seed)
-        self.scheduler = Scheduler(self.random)
-        self.audit = Audit()
-        self.base = self.store()
-        odds = Odds.drawn(self.random)
-        self.world = World(self.scheduler, self.base, self.audit, self.odds or odds, self.kill, [])
-        self.network = Network(self.world, self.deliver)
-        self.boots = 0
-        self.lease_ms = self.random.choice(LEASES_MS)
-        self.fast_recovery = self.random.random() < 0.5
 
     @property
     def trace(self) -> list[str]:
@@ -165,7 +116,7 @@ class Simulation:
         return self.pending == 0 and not self._unsettled() and not self._unfinished()
 
     def _unsettled(self) -> list[str]:
-        return [one.id for one in self.started if not is_settled(self.audit.at(one.id))]
+        return [one.id for one in self.started if one.lives > 1 or not is_settled(self.audit.last(one.id))]
 
     def _unfinished(self) -> list[str]:
         """Return what still has to happen: roots to settle, tasks to fulfil, waiters to tell."""
@@ -175,97 +126,6 @@ class Simulation:
             if (one.task is not None and one.task.state is not TaskState.FULFILLED)
             or (is_settled(one) and (one.promise.callbacks or one.promise.listeners))
         ]
-
-    # ---- processes
-
-    def boot(self) -> None:
-        """Start a process with one of the releases."""
-        self.boots += 1
-        draw = self.random
-        process = Process(f"p{self.boots}")
-        clock = ProcessClock(self.scheduler, draw.randrange(-400, 400))
-        release = new if self.is_calm else draw.choice(self._releases())
-        node = Node(
-            release,
-            self.process_store(self.world, process),
-            ProcessQueue(self.network, process, clock),
-            clock=clock,
-            target=ADDRESS,
-            server=ServerSettings(sweep_interval_ms=SWEEP_MS, fast_recovery=self.fast_recovery),
-            worker=WorkerSettings(lease_ms=self.lease_ms),
-        )
-        self.running.append(Running(process, node, release))
-        self.world.tell(f"boots {process.name}, release {RELEASES.index(release)}")
-
-    def _releases(self) -> tuple[Resonate, ...]:
-        """Return what may be deployed now: the bad release only where something is on record that it contradicts."""
-        is_recorded = is_settled(self.audit.at(f"{STEADY}:1"))
-        return RELEASES if is_recorded else (old, new)
-
-    def kill(self, process: Process) -> None:
-        """Let a process die now; another takes its place after a while."""
-        if process.dead:
-            return
-        process.dead = True
-        self.running = [one for one in self.running if one.process is not process]
-        if not self.is_calm:
-            self.scheduler.after(self.random.randrange(100, 40_000), self.boot)
-
-    def any_process(self) -> Running | None:
-        return self.random.choice(self.running) if self.running else None
-
-    def within(self, name: str, act: Callable[[Node], object]) -> None:
-        """Let some process act, in a thread of its own; what the store does to it is its own affair."""
-        chosen = self.any_process()
-        if chosen is None:
-            return
-
-        def body() -> None:
-            try:
-                act(chosen.node)
-            except StoreError as error:
-                self.world.tell(f"{name}: {error}")
-
-        self.scheduler.spawn(name, chosen.process, body)
-
-    def request(self, name: str, act: Callable[[Node], object]) -> None:
-        """Let somebody outside ask until there is an answer: a request may die with the process that took it."""
-        answered: list[bool] = []
-        self.pending += 1
-
-        def asked(node: Node) -> None:
-            act(node)
-            if not answered:
-                answered.append(True)
-                self.pending -= 1
-
-        def ask() -> None:
-            if not answered:
-                self.within(name, asked)
-                self.scheduler.after(20_000, ask)
-
-        ask()
-
-    def deliver(self, message: Message) -> None:
-        """Hand a message to some process; a failed delivery may come again."""
-        chosen = self.any_process()
-        if chosen is None or isinstance(message, Unblock):
-            return
-        draw = self.random
-        deadline = self.scheduler.now + draw.randrange(8_000, 90_000) if draw.random() < 0.15 else None
-
-        def body() -> None:
-            try:
-                ended = chosen.node.deliver(message, deadline_mono_ms=deadline)
-                self.world.tell(f"ended {ended.value}")
-            except StoreError as error:
-                self.world.tell(f"delivery failed: {error}")
-                if draw.random() < 0.5:
-                    self.scheduler.after(draw.randrange(1_000, 30_000), lambda: self.deliver(message))
-
-        fibre = self.scheduler.spawn(words(message), chosen.process, body)
-        if isinstance(message, Execute):
-            fibre.task_id = message.id
 
     # ---- the world
 
@@ -277,7 +137,7 @@ class Simulation:
             chosen = draw.sample(WORKLOADS, draw.choice([1, 2, 3])) + draw.sample(SHAPED, draw.choice([0, 1]))
         for one in chosen:
             root = "root" if one in SHAPED else one.function
-            wanted = Started(root, one, one.args(draw))
+            wanted = Started(root, one, one.args(draw), one.lives)
             self.started.append(wanted)
             self.scheduler.after(draw.randrange(60_000), partial(self._start, wanted))
         if draw.random() < (0.3 if self.scheduled is None and self.only is None else bool(self.scheduled)):
@@ -292,6 +152,8 @@ class Simulation:
         wanted = Invocation(function=one.workload.function, args=one.args, id=one.id)
         self.request(f"start {one.id}", lambda node: node.client.invoke(wanted))
         self.scheduler.after(self.random.randrange(5_000, 100_000), lambda: self._listen(one.id))
+        if one.lives > 1:
+            self.scheduler.after(REST_MS, lambda: self._remove(one))
         if one.workload.dooms:
             self.scheduler.after(self.random.randrange(20_000, 200_000), lambda: self._doom(one))
 
@@ -301,6 +163,23 @@ class Simulation:
             self.scheduler.after(20_000, lambda: self._doom(one))
         else:
             self._settle(one.id, PromiseState.CANCELED)
+
+    def _remove(self, one: Started) -> None:
+        """Remove a root long after its end, its children left behind, and let it be started anew under its id."""
+        found = self.audit.at(one.id)
+        last = self.audit.last(one.id)
+        rest_ms = EPOCH_MS + self.scheduler.now - (last.at if last is not None else EPOCH_MS)
+        if is_settled(last) and rest_ms > REST_MS:
+            if found is not None:
+                stored = self.base.read((one.id,))[one.id]
+                self.base.write({one.id: stored.revision}, {one.id: None}, "removed")
+                self.audit.forget(one.id)
+            self.world.tell(f"removed {one.id}")
+            one.lives -= 1
+            self.generation += 1
+            self._start(one)
+        else:
+            self.scheduler.after(REST_MS, lambda: self._remove(one))
 
     def _schedule(self) -> None:
         def create(node: Node) -> None:
@@ -357,7 +236,7 @@ class Simulation:
                 self.world.tell("crash")
                 self.kill(draw.choice(self.running).process)
             case "stop" if self.running:
-                self._stop(draw.choice(self.running))
+                self.stop(draw.choice(self.running))
             case "stall" if self.running and self.world.odds.stall:
                 chosen = draw.choice(self.running).process
                 chosen.stalled_until = self.scheduler.now + draw.randrange(70_000)
@@ -365,18 +244,6 @@ class Simulation:
             case "halt" if keys:
                 self._halt(draw.choice(keys))
         self.scheduler.after(draw.randrange(500, 30_000), self._live)
-
-    def _stop(self, chosen: Running) -> None:
-        """SIGTERM, and after a while SIGKILL."""
-        self.world.tell(f"stop {chosen.process.name}")
-
-        def body() -> None:
-            chosen.node.worker.stop()
-            chosen.node.server.quiesce()
-
-        self.running.remove(chosen)
-        self.scheduler.spawn("stop", chosen.process, body)
-        self.scheduler.after(5_000, lambda: self.kill(chosen.process))
 
     def _halt(self, key: str) -> None:
         """Let an operator halt a task, and change their mind."""
@@ -426,7 +293,7 @@ class Simulation:
             )
             successors = sorted(
                 str(self.outcome(reader, key)[1])
-                for key in objects
+                for key in self.audit.past
                 if key.startswith(f"{one.id}-d") and ":" not in key
             )
             assert successors == sorted(one.workload.successors(one.args)), f"{one.id} started {successors}"
@@ -442,7 +309,7 @@ class Simulation:
         if not past or past[-1].schedule.last_run_at is None:
             return
         first, last = past[0].schedule.next_run_at, past[-1].schedule.last_run_at
-        fired = sorted(key for key in self.audit.objects if key.startswith("clockwork-") and ":" not in key)
+        fired = sorted(key for key in self.audit.past if key.startswith("clockwork-") and ":" not in key)
         expected = [f"clockwork-{at}" for at in range(first, last + 1, 60_000)]
         assert fired == expected, f"{fired} came of the schedule, not {expected}"
         for key in fired:
@@ -450,40 +317,13 @@ class Simulation:
 
     def outcome(self, node: Node, root: str) -> tuple[str, Any]:
         """Return the result of an execution, or the type and text of its error."""
-        found = self.audit.at(root)
+        found = self.audit.last(root)
         assert found is not None
         assert is_settled(found)
         try:
             return "value", node.client.result(found.promise)
-        except ResonateFaasError as error:
-            return type(error).__name__, str(error)
         except Exception as error:  # noqa: BLE001 - whatever the workflow raised
             return type(error).__name__, str(error)
-
-    # ---- what steps meet: they know the simulation as their stage
-
-    def heard(self, step: StepContext) -> None:
-        """Take note of a step that runs; it must not, if its outcome is on record and its task still is this one's."""
-        self.world.tell(f"runs {step.info.id} attempt {step.info.attempt}")
-        current = self.scheduler.current
-        if current is None or not is_settled(self.audit.at(step.info.id)):
-            return
-        holder = self.audit.at(current.task_id)
-        versions = [
-            one.version
-            for running in self.running
-            if running.process is current.process
-            for one in running.node.worker._active
-            if one.task_id == current.task_id
-        ]
-        if holder is not None and holder.task is not None and versions:
-            is_held = holder.task.state is TaskState.ACQUIRED and min(versions) >= holder.task.version
-            if is_held:
-                self.audit.violations.append(f"{step.info.id} runs although its outcome is on record")
-
-    def pause(self, duration_ms: int) -> None:
-        """Let a step take its time."""
-        self.scheduler.pause(duration_ms)
 
 
 def _fits(outcome: tuple[str, Any], expected: tuple[str, Any]) -> bool:

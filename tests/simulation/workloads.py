@@ -39,6 +39,7 @@ class Workload:
         outcomes: what it may come to, given the arguments.
         successors: what the roots that it starts come to.
         dooms: somebody cancels the root from outside.
+        lives: how often it is executed under one id, what an earlier execution left behind not removed.
     """
 
     function: str
@@ -46,6 +47,7 @@ class Workload:
     outcomes: Callable[[list[Any]], list[Outcome]]
     successors: Callable[[list[Any]], list[Any]] = lambda _: []
     dooms: bool = False
+    lives: int = 1
 
 
 old, new, bad = Resonate(), Resonate(), Resonate()
@@ -238,6 +240,27 @@ async def doomed(ctx: Context) -> str:
     await ctx.run(work, "begun")
     await ctx.rpc(endless)
     return "escaped"
+
+
+def number(step: StepContext, word: str) -> str:
+    """Say which execution of the root this is."""
+    stage = step.get_dependency("stage")
+    stage.heard(step)
+    return f"{word} {stage.generation}"
+
+
+@helper
+async def numbering(ctx: Context, word: str) -> str:
+    await ctx.sleep(5)
+    return await ctx.run(number, word)
+
+
+@workload(lives=2)
+async def reborn(ctx: Context) -> list[str]:
+    """A root that is executed anew under its id: nothing of the first execution may be replayed."""
+    said = [await ctx.run(number, "first")]
+    await ctx.sleep(30)
+    return [*said, await ctx.rpc(numbering, "child"), await ctx.run(number, "last")]
 
 
 async def _aging(ctx: Context, word: str) -> list[str]:
