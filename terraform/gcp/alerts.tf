@@ -96,6 +96,6 @@ resource "google_monitoring_alert_policy" "tick" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Executions of ${var.name} still run, but what a lost message or a crash left behind is not repaired. `resonate-faas doctor ${var.name} --gcp --project ${var.project_id} --region ${var.region}` says what is wrong."
+    content   = "Executions of ${var.name} still run, but what a lost message or a crash left behind is not repaired. `${local.doctor_command}` says what is wrong."
   }
 }

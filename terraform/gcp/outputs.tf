@@ -5,12 +5,12 @@ output "url" {
 
 output "invoke_command" {
   description = "Starts an execution and waits for it, once FUNCTION and its arguments are filled in; for those named in callers."
-  value       = "resonate-faas invoke --url ${local.url} --token \"$(${local.token_command})\" --wait FUNCTION"
+  value       = local.invoke_command
 }
 
 output "doctor_command" {
   description = "Checks the deployment from outside."
-  value       = "resonate-faas doctor ${var.name} --gcp --project ${var.project_id} --region ${var.region}"
+  value       = local.doctor_command
 }
 
 output "token_command" {

@@ -57,5 +57,8 @@ locals {
     "PORT", "K_SERVICE", "K_REVISION", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE",
   ]
 
-  token_command = "gcloud auth print-identity-token --include-email --impersonate-service-account=${local.emails["caller"]} --audiences=${local.url}"
+  # Commands for people: the outputs of their names.
+  token_command  = "gcloud auth print-identity-token --include-email --impersonate-service-account=${local.emails["caller"]} --audiences=${local.url}"
+  invoke_command = "resonate-faas invoke --url ${local.url} --token \"$(${local.token_command})\" --wait FUNCTION"
+  doctor_command = "resonate-faas doctor ${var.name} --gcp --project ${var.project_id} --region ${var.region}"
 }

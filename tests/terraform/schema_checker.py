@@ -47,11 +47,16 @@ def problems(checked: Module, known: Mapping[str, Schema]) -> list[str]:
 def _block(body: Body, schema: Schema, place: str) -> Iterator[str]:
     """Yield what is wrong with the arguments and blocks of a block."""
     arguments = schema["arguments"]
-    dynamic = {unquoted(name): inner for one in body.get("dynamic", ()) for name, inner in one.items()}
-    dynamic = {name: inner for name, inner in dynamic.items() if name not in MARKS}
+    dynamic = [
+        (unquoted(name), inner)
+        for one in body.get("dynamic", ())
+        for name, inner in one.items()
+        if name not in MARKS
+    ]
+    names = [*body, *(name for name, _ in dynamic)]
     given = {name: value for name, value in body.items() if name not in META}
     for name in schema["required"]:
-        if name not in given and name not in dynamic:
+        if name not in names:
             yield f"{place}: {name} is missing"
     for name, value in given.items():
         if name not in arguments:
@@ -62,9 +67,11 @@ def _block(body: Body, schema: Schema, place: str) -> Iterator[str]:
             yield f"{place}: {name} is an argument, not a block"
         else:
             yield from _typed(value, arguments[name], f"{place}.{name}")
-    for name, inner in dynamic.items():
+    for name, inner in dynamic:
         if not isinstance(arguments.get(name), Mapping):
             yield f"{place}: {name} is no block"
+        elif names.count(name) > 1 and arguments[name]["max"] is not None:
+            yield f"{place}.{name} may stand only once"
         else:
             yield from _blocks(inner["content"], arguments[name], f"{place}.{name}")
 

@@ -101,6 +101,11 @@ def test_what_is_right_is_let_pass() -> None:
             "retry_config {\n  }\n  retry_config {\n  }",
             "google_cloud_scheduler_job.job.retry_config may stand only once",
         ),
+        (
+            "  retry_config {",
+            '  dynamic "retry_config" {\n    for_each = local.topics\n    content {}\n  }\n  retry_config {',
+            "google_cloud_scheduler_job.job.retry_config may stand only once",
+        ),
         ('  location = "EU"', "", "google_storage_bucket.several: location is missing"),
         (
             "service_account_email = google_service_account.one.email",
