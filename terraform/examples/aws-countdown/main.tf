@@ -45,6 +45,11 @@ output "log_group" {
   value       = module.countdown.log_group
 }
 
+output "caller_policy" {
+  description = "Identity policy for who shall call the function, and nothing else."
+  value       = module.countdown.caller_policy
+}
+
 output "invoke" {
   description = "A command that starts a countdown of three, and waits for it."
   value       = replace(module.countdown.invoke, "FUNCTION ARG...", "countdown 3 5")
