@@ -8,7 +8,13 @@ from typing import Final
 
 from resonate_faas._diagnosis import Check, failed, ok
 from resonate_faas_gcp._doctor_apis import GoogleApis, Json, unseen
-from resonate_faas_gcp._indexes import COMPOSITE_INDEXES, SINGLE_FIELD_EXEMPTIONS, CompositeIndex, Mode
+from resonate_faas_gcp._indexes import (
+    COMPOSITE_INDEXES,
+    SINGLE_FIELD_EXEMPTIONS,
+    TTL_FIELD,
+    CompositeIndex,
+    Mode,
+)
 
 LATE_INTERVALS: Final = 3
 """A tick that is so many intervals late does not come."""
@@ -76,12 +82,18 @@ def _exemptions(told: Json) -> Check:
 
 
 def _expiry(told: Json) -> Check:
-    """Judge who else deletes documents: the sweep does it tree by tree, anything else leaves half a tree."""
-    fields = sorted(_last(one) for one in told.get("fields", ()) if "ttlConfig" in one)
-    if fields:
+    """Judge who else deletes documents: by the store's own field a late backstop, by any other half a tree."""
+    states = {
+        _last(one): one["ttlConfig"].get("state") for one in told.get("fields", ()) if "ttlConfig" in one
+    }
+    others = sorted(set(states) - {TTL_FIELD})
+    if others:
         cure = "Delete the policy, and set retention_days instead."
-        return failed("expiry", f"a TTL policy on {', '.join(fields)} deletes promises", cure)
-    return ok("expiry", "no TTL policy")
+        return failed("expiry", f"a TTL policy on {', '.join(others)} deletes promises", cure)
+    if states.get(TTL_FIELD) not in {"ACTIVE", "CREATING"}:
+        seen = f"the TTL policy on {TTL_FIELD} is {states.get(TTL_FIELD, 'missing')}"
+        return failed("expiry", seen, f"{_TERRAFORM} What retention leaves behind stays for ever like this.")
+    return ok("expiry", f"{TTL_FIELD}, {states[TTL_FIELD]}")
 
 
 def _last(told: Json) -> str:

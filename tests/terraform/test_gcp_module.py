@@ -18,7 +18,7 @@ from tests.terraform.hcl import Module, add, module, unquoted
 from tests.terraform.schema_checker import SCHEMAS, problems, schemas
 
 from resonate_faas._deployment import DeploymentSettings, Source
-from resonate_faas_gcp._indexes import COMPOSITE_INDEXES, SINGLE_FIELD_EXEMPTIONS
+from resonate_faas_gcp._indexes import COMPOSITE_INDEXES, SINGLE_FIELD_EXEMPTIONS, TTL_FIELD
 
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
@@ -122,6 +122,11 @@ class TestIndexes:
     def test_exempt_fields_have_no_index_of_their_own(self) -> None:
         (config,) = gcp().objects["google_firestore_field.exempt"]["index_config"]
         assert "indexes" not in config
+
+    def test_documents_expire_by_the_field_that_retention_writes(self) -> None:
+        assert unquoted(self.literals("ttl_field")) == TTL_FIELD
+        (ttl,) = gcp().objects["google_firestore_field.exempt"]["dynamic"]
+        assert "each.value == local.ttl_field" in ttl['"ttl_config"']["for_each"]
 
 
 @pytest.fixture(scope="module")
