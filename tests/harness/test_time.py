@@ -221,3 +221,17 @@ def test_no_thread_is_left_behind(harness: Harness) -> None:
     asyncio.run(in_a_coroutine(harness))
     harness.crash_matrix(nap, 1)
     assert set(threading.enumerate()) == before
+
+
+@resonate.register
+async def looks_at_the_clock(ctx: Context) -> float:
+    await ctx.run(whisper, "x")
+    return time.time()
+
+
+def test_a_guard_refuses_what_a_replay_can_t_repeat(resonate_harness: Callable[..., Harness]) -> None:
+    with pytest.raises(
+        AssertionError, match=r"'looks_at_the_clock-1' can't go on: .*time\.time.*test_time\.py:\d+"
+    ):
+        resonate_harness(resonate).run(looks_at_the_clock)
+    assert resonate_harness(resonate, guard="off").run(looks_at_the_clock) > 0

@@ -11,6 +11,7 @@ from typing import Any, Self
 from resonate_faas._client import fresh_id
 from resonate_faas._engine.execution import PROMISES_MAX
 from resonate_faas._engine.invocation import invocation
+from resonate_faas._guards import Guard
 from resonate_faas._invocation import Invocation
 from resonate_faas._machine.objects import DEFAULT_RULES, SCOPE, TARGET, Promise, PromiseState, Rules
 from resonate_faas._machine.requests import ScheduleCreate
@@ -51,6 +52,8 @@ class Harness(Outside):
         rules: the machine's settings, in memory.
         worker: the worker's settings, in memory.
         promises_max: records of one root, in memory.
+        guard: what becomes of a workflow that does, outside its steps, what a replay can't repeat (clock, random
+            numbers, files, network): in memory "error" fails the test at once, with the line; "warn" and "off" don't.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class Harness(Outside):
         rules: Rules = DEFAULT_RULES,
         worker: WorkerSettings | None = None,
         promises_max: int = PROMISES_MAX,
+        guard: Guard = "error",
     ) -> None:
         plan = Plan(
             resonate=resonate,
             rules=rules,
             worker=worker or WorkerSettings(heartbeats=False),
             promises_max=promises_max,
+            guard=guard,
         )
         place: Place = World(plan) if url is None else Deployment(url, token=token, wait_s=wait_s)
         self._settle_in(plan, setup, place)
@@ -389,7 +394,7 @@ class Harness(Outside):
             stubs={name: stub.fresh() for name, stub in plan.stubs.items()},
             answers=list(plan.answers),
             dependencies={} if self._setup is not None else self._copied(sibling, dict(world.dependencies)),
-            options=plan.options,
+            guard=plan.guard,
         )
         sibling._settle_in(fresh, self._setup, World(fresh, knife=knife, again=again))
         return sibling

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, cast
 
+from resonate_faas._guards import Guard
 from resonate_faas._invocation import Invocation
 from resonate_faas._links import Links
 from resonate_faas._machine.objects import (
@@ -122,7 +123,7 @@ class Plan:
         rules: the machine's settings.
         worker: the worker's settings.
         promises_max: records of one root.
-        options: further settings of each process.
+        guard: what becomes of a workflow that does what a replay can't repeat.
     """
 
     resonate: Resonate
@@ -132,7 +133,7 @@ class Plan:
     stubs: dict[str, Stub] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     dependencies: dict[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    guard: Guard = "error"
 
 
 class World:
@@ -183,7 +184,7 @@ class World:
             promises_max=plan.promises_max,
             links=Links("http://test.invalid", b"0123456789abcdef"),
             runner=lambda: StepRunner(self.ledger, plan.stubs, self.dependencies, self.again),
-            **plan.options,
+            guard=plan.guard,
         )
 
     # ---- from outside
