@@ -14,6 +14,7 @@ from resonate_faas._engine.calls import (
 )
 from resonate_faas._engine.codec import digest, plain
 from resonate_faas._engine.futures import Map, RecordFuture
+from resonate_faas._engine.guard import caller_line
 from resonate_faas._engine.ids import detached_id
 from resonate_faas._engine.invocation import invocation
 from resonate_faas._engine.options import Options, milliseconds
@@ -70,7 +71,13 @@ class Functions(Placing):
     def _local_function(self, asked: Asked, promise_id: str = "") -> Function:
         options, target, registry = asked.options, asked.target, self.execution.registry
         if isinstance(target, str):
-            return registry.get(target, self._version(options, target, promise_id))
+            version = self._version(options, target, promise_id)
+            recorded = self.execution.history.get(promise_id)
+            if recorded is not None and registry.find(target, version) is None:
+                self.execution.diverge(
+                    self.execution.history.unserved(recorded, target, version, caller_line())
+                )
+            return registry.get(target, version)
         function = registry.of(target)
         if function is None:
             return describe(target)

@@ -99,6 +99,16 @@ class History:
             return None
         return self._difference(recorded, param, line())
 
+    def unserved(self, recorded: Promise, name: str, version: int, line: str) -> Difference:
+        """Return the difference where a function on record is not registered any more: no error to be caught."""
+        of = f" (version {version})" if version else ""
+        return Difference(
+            promise_id=recorded.id,
+            recorded=self._words(recorded),
+            present=f"not find {name}{of} among the registered functions",
+            line=line,
+        )
+
     def met(self, sent: Record, found: Promise, *, is_successor: bool, has_own_id: bool) -> Difference | None:
         """Compare a create with the record that answered it; None: it met nothing, or the very same call.
 
