@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.stage import Stage, note, staged
 
 from resonate_faas import Context, Resonate
-from resonate_faas._machine.objects import PromiseState, TaskState
+from resonate_faas._machine.objects import PromiseState, TaskState, Value
 from resonate_faas._machine.requests import TaskContinue
+from resonate_faas.testing._deployment import MemoryDeployment
 
 HOURS_MS = 12 * 3_600_000
 Body = Callable[[Context], Coroutine[Any, Any, Any]]
@@ -121,7 +126,8 @@ def test_changed_code_is_told_by_id_both_calls_and_line(
     match = f"'{promise_id}' was recorded as {recorded}, but the code now does {present}"
     assert re.match(match, reason(stage)), reason(stage)
     if offset is not None:
-        assert f" at {line_of(changed, offset)}. Probable cause: " in reason(stage)
+        source = Path(__file__).read_text().splitlines()[changed.__code__.co_firstlineno + offset - 1].strip()
+        assert f" at {line_of(changed, offset)}: {source}. Probable cause: " in reason(stage)
     after = stage.story()
     assert set(after) == set(before)
     assert {key: after[key] for key in ("root", "root:1")} == {key: before[key] for key in ("root", "root:1")}
@@ -227,7 +233,104 @@ def test_divergence_in_a_child_names_the_childs_call(bodies: list[Body]) -> None
     words.append("uno")
     resolve(stage, "root:1.2")
     assert reason(stage).startswith("'root:1.1' was recorded as run note (")
-    assert f" at {line_of(child, 1)}. Probable cause: " in reason(stage)
+    assert f" at {line_of(child, 1)}: return await ctx.run(note, words[-1]). Probable " in reason(stage)
+
+
+# ---- why it probably happened
+
+
+def redeployed(first: Body, second: Body) -> Stage:
+    """Run the first code until it waits, deploy the second, let it go on."""
+    stage = Stage(serving(first))
+    stage.start("flow")
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+    resonate = serving(second)
+    resonate.set_dependency("stage", stage)
+    stage.inside = MemoryDeployment(resonate, store=stage.store, clock=stage.clock, queue=stage.queue)
+    waiting = next(key for key in ("root:1", "root:2") if stage.object(key).promise.settled_at is None)
+    resolve(stage, waiting)
+    return stage
+
+
+def serving(flow: Body) -> Resonate:
+    resonate = Resonate()
+    resonate.register(name="flow")(flow)
+    resonate.register(note)
+    return resonate
+
+
+async def draws(ctx: Context) -> list[str]:
+    first = await ctx.run(note, drawn())
+    return [first, await ctx.promise(str)]
+
+
+DRAWN = ["one", "uno"]
+
+
+def drawn() -> str:
+    return DRAWN[0]
+
+
+async def reads_a_file(ctx: Context) -> list[str]:
+    with Path(__file__).open() as file:  # noqa: ASYNC230 - the point of the test
+        first = await ctx.run(note, file.readline()[:3] + DRAWN[0])
+    return [first, await ctx.promise(str)]
+
+
+def test_code_that_changed_is_the_probable_cause() -> None:
+    told = reason(redeployed(original, other_arguments))
+    assert "Probable cause: the code changed under a running execution: flow, or what it uses of its " in told
+    assert f"run note (arguments {told.split('arguments ')[1][:16]}) (defined at " in told
+    assert told.count("Ways out: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("flow", "cause"),
+    [
+        (
+            draws,
+            (
+                "the workflow is not deterministic: flow, and what it uses of its module, is as it was when 'root' "
+                "was started, so an argument depends on something that is not on record (the clock, "
+            ),
+        ),
+        (
+            reads_a_file,
+            f"the workflow uses a file (open) at {__file__}:LINE, which no replay repeats",
+        ),
+    ],
+    ids=["unchanged code", "seen by a guard"],
+)
+def test_code_that_is_as_it_was_is_not_deterministic(
+    monkeypatch: pytest.MonkeyPatch, flow: Body, cause: str
+) -> None:
+    stage = Stage(serving(flow))
+    stage.start("flow")
+    stage.play(until_ms=stage.clock.now_ms() + 1_000)
+    monkeypatch.setitem(flow.__globals__, "DRAWN", ["uno"])
+    resolve(stage, "root:2")
+    line = str(flow.__code__.co_firstlineno + 1)
+    assert f"Probable cause: {cause.replace('LINE', line)}" in reason(stage)
+
+
+def test_an_execution_that_does_not_say_what_it_was_started_with_is_told_both_causes(
+    bodies: list[Body],
+) -> None:
+    """As those that a schedule or another SDK starts."""
+    bodies.append(original)
+    stage = staged_with(bodies)
+    held = stage.object("root")
+    plain = json.loads(b64decode(held.promise.param.data or ""))
+    del plain["code"]
+    param = Value(data=b64encode(json.dumps(plain).encode()).decode())
+    row = stage.memory.read(("root",))["root"]
+    stage.memory.write(
+        {"root": row.revision}, {"root": replace(held, promise=replace(held.promise, param=param))}, "nonce"
+    )
+    bodies.append(other_arguments)
+    resolve(stage, "root:2")
+    assert "Probable cause: an argument depends on something that is not on record" in reason(stage)
+    assert "or the code changed under a running execution" in reason(stage)
 
 
 # ---- what becomes of the task
