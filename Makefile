@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest -q -n 3 --dist loadfile
 
 # Three at a time, a file each: many tests wait for processes. One at a time: make test PYTEST=.venv/bin/pytest
-.PHONY: demo test test-cloud check format lint types contracts rules wheel bench test-others clean help
+.PHONY: demo test test-cloud check format lint types contracts rules wheel bench simulate test-others clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,11 @@ rules: $(VENV)/.dev ## the four rules, on our own samples
 
 wheel: $(VENV)/.dev ## the wheel, built and used in a fresh environment
 	tools/smoke_wheel.sh $(BIN)/python
+
+# One seed with its whole trace: make simulate SEED=7. Some workloads: ONLY=deep,chaining. From a seed on: FIRST=0.
+SEEDS ?= 300
+simulate: $(VENV)/.dev ## SEEDS=n seeds of the deterministic simulation, or one: SEED=n
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST))) --only "$(ONLY)"
 
 bench: $(VENV)/.dev ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
