@@ -11,6 +11,7 @@ from resonate_faas._errors import WorkflowInterrupt
 ATTEMPTS_MAX: Final = 3
 CONNECT_TIMEOUT_S: Final = 2.0
 READ_TIMEOUT_S: Final = 5.0
+_LATEST: Final = "$LATEST"
 _ARN_PARTS: Final = 7
 """arn:aws:lambda:REGION:ACCOUNT:function:NAME, and the qualifier behind it."""
 
@@ -44,7 +45,7 @@ class OwnUrl:
         self._lock = threading.Lock()
 
     def heard(self, arn: str | None) -> None:
-        """Remember under which name this function was invoked: an alias has a URL of its own."""
+        """Remember under which name this function was invoked: an alias has a URL of its own, a version has none."""
         self._arn = arn or self._arn
 
     def __call__(self) -> str:
@@ -66,8 +67,9 @@ class OwnUrl:
         parts = self._arn.split(":")
         name = ":".join(parts[:_ARN_PARTS]) or os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         request = {"FunctionName": name}
-        if len(parts) > _ARN_PARTS:
-            request["Qualifier"] = parts[_ARN_PARTS]
+        qualifier = parts[_ARN_PARTS] if len(parts) > _ARN_PARTS else _LATEST
+        if qualifier != _LATEST and not qualifier.isdigit():
+            request["Qualifier"] = qualifier
         try:
             config = Config(
                 retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},

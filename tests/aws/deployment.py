@@ -55,6 +55,17 @@ def dynamodb() -> Any:
     return dynamodb_client(endpoint=emulator.url, session=emulator.session())
 
 
+def environment() -> dict[str, str]:
+    """Return the variables by which boto3 finds the emulator."""
+    return {
+        "AWS_ENDPOINT_URL": running().url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+
+
 class Queues:
     """A queue and its dead-letter queue.
 
@@ -134,11 +145,7 @@ class Deployed:
         self.url = self._stack.enter_context(FunctionUrl(needs_iam=needs_iam))
         self.log = folder / f"{name}.log"
         self.variables = {
-            "AWS_ENDPOINT_URL": running().url,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            **environment(),
             "RESONATE_FAAS_TABLE": name,
             "RESONATE_FAAS_QUEUE_URL": self.queues.url,
             "RESONATE_FAAS_PUBLIC_URL": self.url.url,
