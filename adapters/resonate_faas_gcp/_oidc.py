@@ -35,7 +35,9 @@ AGAIN_S: Final = 60.0
 """How soon they are asked for again, after a failure, or for a key that is not among them."""
 
 FETCH_S: Final = 5.0
-VERIFIED_MAX: Final = 256
+KNOWN_MAX: Final = 256
+REFUSED_S: Final = 1.0
+"""How long a refusal is remembered: several credentials are asked about one token."""
 
 _MAX_AGE: Final = re.compile(r"max-age=(\d{1,9})")
 _REDACTED: Final = "SIGNATURE_REMOVED_BY_GOOGLE"
@@ -149,7 +151,7 @@ class GoogleTokens:
         self._transport = transport
         self._lock = threading.Lock()
         self._certificates: KeptCertificates | None = None
-        self._verified: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()
 
     def of(self, accounts: Collection[str]) -> Callable[[str], bool]:
         """Return what tells whether a token is one of these accounts'."""
@@ -162,15 +164,13 @@ class GoogleTokens:
             return None
         name = hashlib.sha256(token.encode(errors="replace")).digest()
         with self._lock:
-            known = self._verified.get(name)
+            known = self._known.get(name)
         if known is None or time.time() >= known[1]:
-            known = self._verify(token)
-            if known is None:
-                return None
+            known = self._verify(token) or (None, time.time() + REFUSED_S)
             with self._lock:
-                self._verified[name] = known
-                while len(self._verified) > VERIFIED_MAX:
-                    self._verified.popitem(last=False)
+                self._known[name] = known
+                while len(self._known) > KNOWN_MAX:
+                    self._known.popitem(last=False)
         return known[0]
 
     def _verify(self, token: str) -> tuple[str, float] | None:

@@ -21,7 +21,7 @@ THROTTLING: Final = (429, 503)
 class Issuer(Protocol):
     """Signs tokens."""
 
-    def token(self, audience: str, email: str) -> str:
+    def token(self, audience: str, email: str, /) -> str:
         """Return a token of an account for an audience."""
 
 

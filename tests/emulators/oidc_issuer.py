@@ -98,7 +98,7 @@ class OidcIssuer:
         self.certs_url = f"http://127.0.0.1:{self._server.server_port}/certs"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
-    def token(self, audience: str, email: str, *, signed_by: Key | None = None, **claims: Any) -> str:
+    def token(self, audience: str, email: str, /, *, signed_by: Key | None = None, **claims: Any) -> str:
         """Return a token of an hour.
 
         Args:

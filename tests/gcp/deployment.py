@@ -6,7 +6,7 @@ import atexit
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
 from itertools import count
@@ -134,6 +134,7 @@ class Deployed:
         self.store = FirestoreStore(self.project, channel=channel())
         self.tasks = cloud_tasks()
         self.tasks.break_by(**(faults or {}))
+        self.tasks.told.statuses.clear()
         self.queue = self.tasks.queue(name, min_backoff=0.1, max_backoff=1.0, max_attempts=1_000)
         self._stack = ExitStack()
         self._http = self._stack.enter_context(httpx.Client(timeout=PATIENCE_S))
@@ -184,6 +185,11 @@ class Deployed:
             json=body if method == "POST" else None,
         )
 
+    def raw(self, method: str, path: str, token: str, body: bytes | Iterator[bytes]) -> httpx.Response:
+        """Send a body as it is, declared as JSON."""
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        return self._http.request(method, f"{self.url}{path}", headers=headers, content=body)
+
     def post_to(self, port: int, path: str, **body: Any) -> httpx.Response:
         """Post to one instance, past whatever stands before it."""
         return self._http.post(f"http://127.0.0.1:{port}{path}", headers=self.token(), json=body)
@@ -196,9 +202,14 @@ class Deployed:
     def result(self, promise_id: str) -> Any:
         """Wait for an execution over HTTP; return its result."""
         path = f"/promises/{quote(promise_id, safe='')}?wait=20"
-        answer = until(
-            lambda: _settled(self.request("GET", path)), lambda: f"{promise_id} does not end\n{self.told()}"
-        )
+
+        def look() -> dict[str, Any] | None:
+            try:
+                return _settled(self.request("GET", path))
+            except httpx.TransportError:
+                return None  # the instance was killed
+
+        answer = until(look, lambda: f"{promise_id} does not end\n{self.told()}")
         assert answer["state"] == "resolved", f"{answer}\n{self.told()}"
         return answer["value"]
 
