@@ -30,7 +30,7 @@ class Attempts:
 
     def start(self) -> list[StepCall]:
         """Return the queued steps, which run from now on."""
-        steps = [step for step in self._queued if not step.abandoned]
+        steps = [step for step in self._queued if not step.abandoned and not step._done]
         self._queued.clear()
         for step in steps:
             step.running = True

@@ -52,6 +52,7 @@ class EngineSettings:
         log: takes (level, event, fields); silent during replay.
         watch: sees what workflows do besides their durable calls; None: nobody looks.
         source: gives the source text of "file:line", for messages.
+        creates_first: record a step before it runs: what an activation can't read, its creates find out.
     """
 
     promises_max: int = PROMISES_MAX
@@ -61,6 +62,7 @@ class EngineSettings:
     log: Callable[[int, str, Mapping[str, Any]], None] | None = None
     watch: Watch | None = None
     source: Callable[[str], str] = lambda _: ""
+    creates_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

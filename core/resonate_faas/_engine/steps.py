@@ -154,8 +154,10 @@ class StepCall(LocalCall):
             last = recorded
         if last is not None and last.state is PromiseState.PENDING:
             self._wait(last.param, last.timeout_at).is_durable = True
-        else:
-            self._execution.launch(self)
+            return
+        if self._execution.settings.creates_first and not self.is_durable:
+            self._execution.emit(self.create())
+        self._execution.launch(self)
 
     def failed(self, error: BaseException) -> None:
         """Record a failed attempt as the timer that starts the next one; or reject, when the policy gives up."""
