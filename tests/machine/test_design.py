@@ -273,6 +273,25 @@ def test_a_promise_takes_1000_waiters_and_refuses_one_more_by_name() -> None:
     assert world.ask(RegisterListener(awaited="x", address="http://1"), 5).status == 200
 
 
+def test_a_promise_takes_waiters_of_300000_bytes_and_refuses_one_more_by_name() -> None:
+    """Every store keeps them in the promise's own item, and the smallest holds 400 KB."""
+    world = World()
+    world.has(record("a", task=acquired()))
+    callbacks = tuple(f"{count:0750}" for count in range(399))
+    world.has(record("x", OUTSIDE, callbacks=callbacks))
+    address = "http://" + "l" * 743
+    assert world.ask(RegisterListener(awaited="x", address=address), 5).status == 200
+    refused = [
+        world.ask(RegisterListener(awaited="x", address="h"), 5),
+        world.ask(RegisterCallback(awaited="x", awaiter="a"), 5),
+        world.ask(TaskSuspend(id="a", version=1, awaited=("x",)), 5),
+        world.ask(Park(id="a", version=1, awaited=("x",)), 5),
+    ]
+    assert [reply.status for reply in refused] == [422] * 4
+    assert all("300000 bytes" in str(reply.error) for reply in refused)
+    assert len(world.promise("x").callbacks) == 399
+
+
 def test_a_wake_between_two_chunks_of_a_park_is_not_lost() -> None:
     world = World()
     world.has(record("a", task=acquired()), record("x", OUTSIDE), record("y", OUTSIDE))

@@ -233,6 +233,7 @@ class Rules:
         cadence_ms: first interval of re-dispatching an unclaimed task (D13).
         cadence_max_ms: the interval doubles up to this.
         waiters_max: callbacks plus listeners of one promise.
+        waiters_bytes_max: bytes of their ids and addresses: every store keeps them in the promise's own item.
         drain_chunk: awaiters resumed by one drain commit.
         barren_patience: acquisitions without a new record from which a task backs off.
         barren_max: acquisitions without a new record at which a task is halted.
@@ -243,6 +244,7 @@ class Rules:
     cadence_ms: int = 5_000
     cadence_max_ms: int = 15 * 60_000
     waiters_max: int = 1_000
+    waiters_bytes_max: int = 300_000
     drain_chunk: int = 24
     barren_patience: int = 3
     barren_max: int = 10

@@ -13,6 +13,7 @@ from resonate_faas._machine.objects import (
     Promise,
     PromiseObject,
     PromiseState,
+    Rules,
     Task,
     TaskState,
     deadline_state,
@@ -139,7 +140,7 @@ def register_callback(turn: Turn, request: RegisterCallback) -> Reply:
         if request.awaiter in awaited.promise.callbacks:
             return Reply(status=200, promise=awaited)
         awaited = with_callback(awaited, request.awaiter)
-        if waiters(awaited) > turn.rules.waiters_max:
+        if has_too_many_waiters(awaited, turn.rules):
             return too_many_waiters(request.awaited, turn)
         turn.put(awaited)
     return Reply(status=200, promise=awaited)
@@ -155,7 +156,7 @@ def register_listener(turn: Turn, request: RegisterListener) -> Reply:
     promise = awaited.promise
     if promise.state is PromiseState.PENDING and request.address not in promise.listeners:
         awaited = replace(awaited, promise=replace(promise, listeners=(*promise.listeners, request.address)))
-        if waiters(awaited) > turn.rules.waiters_max:
+        if has_too_many_waiters(awaited, turn.rules):
             return too_many_waiters(request.awaited, turn)
         turn.put(awaited)
     return Reply(status=200, promise=awaited)
@@ -174,11 +175,16 @@ def with_callback(awaited: PromiseObject, awaiter_id: str) -> PromiseObject:
     return replace(awaited, promise=replace(awaited.promise, callbacks=callbacks))
 
 
-def waiters(awaited: PromiseObject) -> int:
-    """Return how many callbacks and listeners the promise holds."""
-    return len(awaited.promise.callbacks) + len(awaited.promise.listeners)
+def has_too_many_waiters(awaited: PromiseObject, rules: Rules) -> bool:
+    """True if the promise would hold more callbacks and listeners than the rules allow, by count or by bytes."""
+    waiters = (*awaited.promise.callbacks, *awaited.promise.listeners)
+    if len(waiters) > rules.waiters_max:
+        return True
+    return sum(len(waiter.encode()) for waiter in waiters) > rules.waiters_bytes_max
 
 
 def too_many_waiters(promise_id: str, turn: Turn) -> Reply:
     """Refuse one waiter too many; the bound keeps the stored item and the drain bounded (design section 3)."""
-    return refuse(422, f"Promise {promise_id!r} already has {turn.rules.waiters_max} waiters")
+    rules = turn.rules
+    bound = f"{rules.waiters_max} waiters (or {rules.waiters_bytes_max} bytes of their names)"
+    return refuse(422, f"Promise {promise_id!r} already has {bound}")

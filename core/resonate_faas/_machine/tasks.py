@@ -204,7 +204,7 @@ def register_all(turn: Turn, awaited_ids: tuple[str, ...], awaiter_id: str) -> l
         if awaiter_id not in awaited.promise.callbacks
     ]
     for awaited in waiting:
-        if promises.waiters(awaited) > turn.rules.waiters_max:
+        if promises.has_too_many_waiters(awaited, turn.rules):
             return promises.too_many_waiters(awaited.id, turn)
     return waiting
 
