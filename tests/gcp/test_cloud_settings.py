@@ -39,7 +39,7 @@ def test_four_settings_are_enough() -> None:
 @pytest.mark.parametrize("name", NEEDED)
 def test_each_of_them_is_needed(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        read(**{name: ""})
+        read({}, **{name: ""})
 
 
 @pytest.mark.parametrize(
