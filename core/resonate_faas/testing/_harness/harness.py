@@ -251,7 +251,7 @@ class Harness(Outside):
         """Let time pass until everything that was started has ended, and all that it started with ``ctx.detached``.
 
         Raises:
-            AssertionError: something waits for what never comes, or there are more than 200 executions.
+            AssertionError: something waits for what never comes, or there are more than 100 executions.
         """
         place = self._place
         if isinstance(place, World):

@@ -39,7 +39,7 @@ from resonate_faas.testing._harness.stubs import Stub, StubbedRegistry
 from resonate_faas.testing._memory_queue import MemoryQueue
 from resonate_faas.testing._memory_store import MemoryStore
 
-ROOTS_MAX: Final = 200
+ROOTS_MAX: Final = 100
 """A world in which more executions were started is taken for one that never ends."""
 
 
