@@ -112,7 +112,9 @@ def look_at_queues(apis: GoogleApis, names: Sequence[str]) -> Iterator[Check]:
         found = apis.get("cloudtasks", f"v2/{name}")
         if found.status == 404:
             yield failed(
-                title, f"there is no {name}", f"{_TERRAFORM} The name of a deleted queue is free after days."
+                title,
+                f"there is no {name}",
+                f"{_TERRAFORM} The name of a deleted queue is taken for up to 3 days.",
             )
         elif not found.ok:
             yield unseen(title, "cloudtasks", found)

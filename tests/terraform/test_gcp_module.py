@@ -17,8 +17,9 @@ from tests.terraform.gcp_module import EXAMPLE, FOLDER, WITHOUT_PROVIDER, evalua
 from tests.terraform.hcl import Module, add, module, unquoted
 from tests.terraform.schema_checker import SCHEMAS, problems, schemas
 
-from resonate_faas._deployment import DeploymentSettings, Source
+from resonate_faas._deployment import Source
 from resonate_faas_gcp._indexes import COMPOSITE_INDEXES, SINGLE_FIELD_EXEMPTIONS, TTL_FIELD
+from resonate_faas_gcp._settings import CloudSettings
 
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
@@ -143,7 +144,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 class TestSettings:
     def test_are_read_by_the_handler_as_they_are_meant(self, told: dict[str, Any]) -> None:
-        settings = DeploymentSettings.read(Source(told["settings"]))
+        read = CloudSettings.read(Source(told["settings"]), {})
+        assert read.database == "countdown"
+        assert read.queue == "projects/my-project/locations/us-central1/queues/countdown"
+        assert read.queue_account == "countdown-queue@my-project.iam.gserviceaccount.com"
+        assert read.tick_account == "countdown-tick@my-project.iam.gserviceaccount.com"
+        assert read.callers == ("countdown-caller@my-project.iam.gserviceaccount.com",)
+        assert (read.timeout_ms, read.dispatch_deadline_s) == (540_000, 540)
+        settings = read.common
         assert settings.lease_ms == 20_000
         assert settings.sweep_interval_ms == 60_000
         assert settings.retention_ms == 30 * 86_400_000
