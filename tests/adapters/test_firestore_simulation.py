@@ -1,4 +1,4 @@
-"""The simulation over Firestore: every shape under every kind of fault, with a real server's revisions and queries."""
+"""The simulation over Firestore: workloads of every kind under every fault, with a real server's revisions and queries."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 from tests.emulators.firestore import running
-from tests.engine.chaos import ChaosStore
-from tests.engine.shapes import SHAPES, Shape
-from tests.engine.test_simulation import simulate
+from tests.simulation.simulation import simulate
 
-from resonate_faas.testing import PrimitiveStore
+from resonate_faas._machine.objects import Rules
 from resonate_faas_gcp import FirestoreStore, firestore_channel
 
-SEED = 11
+SEEDS = range(11, 17)
 
 
 @cache
@@ -23,16 +21,12 @@ def channel() -> Any:
     return firestore_channel(running().address)
 
 
-class FirestoreChaos(ChaosStore):
-    """Fails by the dice, over Firestore instead of memory."""
-
-    def __init__(self, inner: PrimitiveStore) -> None:
-        del inner
-        super().__init__(FirestoreStore(running().project(), channel=channel()))
+def firestore(rules: Rules) -> FirestoreStore:
+    return FirestoreStore(running().project(), channel=channel(), rules=rules)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.function)
-def test_a_shape_keeps_its_promises_under_faults_and_ends_without(shape: Shape) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_workloads_keep_their_promises_under_faults_and_end_without(seed: int) -> None:
     running()
-    simulate(shape, SEED, FirestoreChaos)
+    simulate(seed, store=firestore)
