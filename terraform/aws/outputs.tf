@@ -3,9 +3,14 @@ output "url" {
   value       = aws_lambda_function_url.this.function_url
 }
 
-output "invoke" {
-  description = "A command that starts an execution; put a function and its arguments in."
+output "invoke_command" {
+  description = "A command that starts an execution and waits for it; put a function and its arguments for FUNCTION ARG..."
   value       = "resonate-faas invoke FUNCTION ARG... --wait --url ${trimsuffix(aws_lambda_function_url.this.function_url, "/")}"
+}
+
+output "doctor_command" {
+  description = "A command that says whether all of it is well."
+  value       = "resonate-faas doctor ${aws_lambda_function.this.function_name} --aws --region ${data.aws_region.current.name}"
 }
 
 output "caller_policy" {

@@ -64,8 +64,12 @@ run "made" {
     error_message = "no key, no right to one"
   }
   assert {
-    condition     = output.function_version == "3" && output.invoke == "resonate-faas invoke FUNCTION ARG... --wait --url https://abc.lambda-url.eu-central-1.on.aws"
+    condition     = output.function_version == "3" && output.invoke_command == "resonate-faas invoke FUNCTION ARG... --wait --url https://abc.lambda-url.eu-central-1.on.aws"
     error_message = "the newest version, and a command to begin with"
+  }
+  assert {
+    condition     = output.doctor_command == "resonate-faas doctor orders --aws --region eu-central-1"
+    error_message = "a command to look with"
   }
   assert {
     condition     = jsondecode(output.caller_policy).Statement[0].Resource == "arn:aws:lambda:eu-central-1:123456789012:function:orders:live"

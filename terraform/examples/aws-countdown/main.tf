@@ -35,11 +35,6 @@ output "url" {
   value       = module.countdown.url
 }
 
-output "function_name" {
-  description = "What resonate-faas doctor --aws takes."
-  value       = module.countdown.function_name
-}
-
 output "log_group" {
   description = "Where the function's log is."
   value       = module.countdown.log_group
@@ -50,7 +45,12 @@ output "caller_policy" {
   value       = module.countdown.caller_policy
 }
 
-output "invoke" {
+output "invoke_command" {
   description = "A command that starts a countdown of three, and waits for it."
-  value       = replace(module.countdown.invoke, "FUNCTION ARG...", "countdown 3 5")
+  value       = replace(module.countdown.invoke_command, "FUNCTION ARG...", "countdown 3 5")
+}
+
+output "doctor_command" {
+  description = "A command that says whether all of it is well."
+  value       = module.countdown.doctor_command
 }
