@@ -18,6 +18,7 @@ GUIDES = (
     "docs/first-workflow.md",
     "docs/writing-workflows.md",
     "docs/errors-and-time.md",
+    "docs/determinism.md",
     "docs/dev-server.md",
     "docs/http.md",
     "docs/testing.md",
