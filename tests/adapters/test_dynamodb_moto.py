@@ -11,10 +11,7 @@ from tests.emulators.moto_server import found_or_skip, running
 
 from resonate_faas.testing import StoreContract
 from resonate_faas.testing._contract_concurrency import ConcurrencyContract
-from resonate_faas_aws import DynamoDBStore, _reading, create_table
-
-MOTO_TRANSACTION_MAX = 25
-"""moto knows the bound of TransactGetItems before 2022; above it our two rounds of batches are exercised."""
+from resonate_faas_aws import DynamoDBStore, create_table
 
 TOO_LARGE = {
     "test_a_task_suspends_on_any_number_and_wakes_once",
@@ -37,14 +34,11 @@ class TestDynamoDBStoreOnMoto(StoreContract):
     HISTORY_RECORDS = 2_500
 
     @pytest.fixture
-    def store(
-        self, client: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[DynamoDBStore]:
+    def store(self, client: Any, request: pytest.FixtureRequest) -> Iterator[DynamoDBStore]:
         if hasattr(ConcurrencyContract, request.function.__name__):
             pytest.skip("moto answers one request at a time: concurrency is tested on ministack")
         if request.function.__name__ in TOO_LARGE:
             pytest.skip("moto takes minutes for it: tested on ministack")
-        monkeypatch.setattr(_reading, "TRANSACTION_MAX", MOTO_TRANSACTION_MAX)
         name = f"contract-{next(_names)}"
         create_table(client, name)
         yield DynamoDBStore(name, client=client)

@@ -12,6 +12,7 @@ from resonate_faas.testing._harness.stubs import Stub, StubCall, StubExhaustedEr
 from resonate_faas.testing._memory_queue import Disorder, MemoryQueue
 from resonate_faas.testing._memory_store import MemoryStore
 from resonate_faas.testing._queue_contract import QueueContract
+from resonate_faas.testing._session_contract import SessionContract, SessionStage
 from resonate_faas.testing._store_contract import StoreContract
 from resonate_faas.testing._wrappers import (
     CountingStore,
@@ -45,6 +46,8 @@ __all__ = [
     "Report",
     "Run",
     "Schedule",
+    "SessionContract",
+    "SessionStage",
     "StoreContract",
     "Stub",
     "StubCall",
