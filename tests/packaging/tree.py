@@ -10,8 +10,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("core", "adapters", "tests", "samples", "bench")
-TEXTS = (*SOURCES, "docs", "tools", ".ci")
-SUFFIXES = frozenset({".py", ".md", ".toml", ".sh", ".txt", ".json", ".yml", ".yaml", ".cfg", ".html", ""})
+TEXTS = (*SOURCES, "docs", "terraform", "tools", ".ci")
+SUFFIXES = frozenset(
+    {".py", ".md", ".toml", ".sh", ".txt", ".json", ".yml", ".yaml", ".cfg", ".html", ".tf", ".hcl", ""}
+)
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = {
     Path(folder).name: ROOT / folder
