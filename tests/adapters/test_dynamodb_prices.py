@@ -57,7 +57,9 @@ RUNS: dict[str, Callable[[World], list[Cost]]] = {
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_the_counts_are_those_of_the_store(world: World, shape: Any) -> None:
     costs = RUNS[shape.name](world)
-    assert world.deployment.client.get("root").promise.state is PromiseState.RESOLVED
+    root = world.deployment.client.get("root")
+    assert root is not None
+    assert root.promise.state is PromiseState.RESOLVED
     counted = (
         sum(one.written for one in costs),
         sum(one.read for one in costs),
