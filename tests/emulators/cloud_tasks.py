@@ -65,15 +65,16 @@ class Held:
     Attributes:
         message: raw.
         at_s: when it is to be attempted next, epoch seconds.
+        due_s: when it was to be attempted first.
         since_s: when it was created.
         attempts: made so far.
         previous: the status of the latest.
-        copies: deliveries still to come.
         is_gone: deleted, purged or done.
     """
 
     message: Any
     at_s: float
+    due_s: float
     since_s: float
     attempts: int = 0
     previous: int = 0
@@ -185,7 +186,7 @@ class CloudTasksEmulator:
         held = self._queues[queue]
 
         def is_settled() -> bool:
-            return not any(one.at_s <= until_s for one in held.tasks.values())
+            return not any(one.due_s <= until_s for one in held.tasks.values())
 
         self.wait_until(is_settled, f"tasks of {queue} were not delivered")
 
@@ -240,7 +241,8 @@ class CloudTasksEmulator:
             else:
                 task.name = f"{request.parent}/tasks/{secrets.randbits(63)}"
             for copy in range(self._chance.copies()):
-                one = Held(task, max(at_s, now) + self._chance.late_s(), now)
+                late_s = at_s + self._chance.late_s()
+                one = Held(task, late_s, late_s, now)
                 held.tasks[f"{task.name}#{copy}" if copy else task.name] = one
                 self._push(held, one)
         if self._chance.spends("forget"):

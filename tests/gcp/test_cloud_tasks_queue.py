@@ -6,11 +6,9 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
@@ -21,6 +19,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from tests.emulators import oidc_issuer
 from tests.emulators.cloud_tasks import PARENT, CloudTasksEmulator, running
 from tests.emulators.oidc_issuer import OidcIssuer
+from tests.gcp.receiver import Receiver
 
 from resonate_faas import Clock
 from resonate_faas._clock import SystemClock
@@ -33,37 +32,6 @@ from resonate_faas_gcp import CloudTasksQueue, cloud_tasks_channel
 ACCOUNT = "queue@test.iam.gserviceaccount.com"
 NEAR_MS = 300
 _names = count(1)
-
-
-class Receiver:
-    """An HTTP server that keeps what is posted to it, and answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.statuses: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                headers = {name.lower(): text for name, text in self.headers.items()}
-                receiver.requests.append((self.path, headers, body))
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/function"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +118,7 @@ class TestCloudTasksQueue(QueueContract):
         self, emulator: CloudTasksEmulator, name: str, receiver: Receiver, address: str
     ) -> Callable[[int], list[Message]]:
         def receive(until_ms: int) -> list[Message]:
-            emulator.settle(name, until_ms / 1000)
+            emulator.settle(name, (until_ms + 1) / 1000)  # the clock shows whole milliseconds
             found, receiver.requests = receiver.requests, []
             return [message_of(body, address) for _, _, body in found]
 
