@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from resonate_faas._engine.calls import marks_of
 from resonate_faas._engine.codec import NO_HINT, Codec
@@ -28,11 +28,27 @@ from resonate_faas._machine.objects import (
     PromiseState,
 )
 from resonate_faas._machine.requests import PromiseCreate, PromiseSettle, Request
-from resonate_faas._ports import Result
-from resonate_faas._server import Server
+from resonate_faas._ports import Clock, Result
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 NAME_PART_MAX: Final = 64
+
+
+class Asked(Protocol):
+    """What a client asks: our own server, or one somewhere else."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    def ask(self, request: Request, /) -> Result:
+        """Run one request."""
+
+    def observe(self, ids: Sequence[str], /) -> Mapping[str, PromiseObject]:
+        """Return the promises that exist."""
+
+    def wait(self, promise_id: str, timeout_ms: int, /) -> PromiseObject | None:
+        """Return the promise once it is settled, or as it stands when the time is up; None: unknown."""
 
 
 class Client:
@@ -45,7 +61,7 @@ class Client:
         target: where their tasks are delivered.
     """
 
-    def __init__(self, server: Server, registry: Registry, codec: Codec, *, target: str) -> None:
+    def __init__(self, server: Asked, registry: Registry, codec: Codec, *, target: str) -> None:
         self._server = server
         self._registry = registry
         self._codec = codec

@@ -60,14 +60,12 @@ class Node:
         self.clock = clock
         self.server = Server(store, queue, clock=clock, settings=server)
         settings = worker or WorkerSettings()
-        engine = EngineSettings(
+        engine = engine_settings(
+            resonate,
             promises_max=promises_max,
             resolve_target=resolve_target or (lambda _: target),
-            link=links.link if links is not None else None,
-            dependencies=resonate.dependencies,
-            log=_log,
-            watch=watch_of(guard or resonate.guard, _log),
-            source=source_of,
+            links=links,
+            guard=guard,
         )
         self.worker = Worker(
             lambda task_id, pid: EmbeddedSession(self.server, task_id, pid=pid, ttl_ms=settings.lease_ms),
@@ -96,6 +94,28 @@ class Node:
             case Poke(id=key, not_before=instant):
                 self.server.advance(key, not_before_ms=instant)
         return Ended.NOTHING
+
+
+def engine_settings(
+    resonate: Resonate,
+    *,
+    promises_max: int,
+    resolve_target: Callable[[str], str],
+    links: Links | None = None,
+    guard: Guard | None = None,
+    creates_first: bool = False,
+) -> EngineSettings:
+    """Return how this business code is replayed; see :class:`Node` and :class:`EngineSettings`."""
+    return EngineSettings(
+        promises_max=promises_max,
+        resolve_target=resolve_target,
+        link=links.link if links is not None else None,
+        dependencies=resonate.dependencies,
+        log=_log,
+        watch=watch_of(guard or resonate.guard, _log),
+        source=source_of,
+        creates_first=creates_first,
+    )
 
 
 def _log(level: int, event: str, fields: Mapping[str, Any]) -> None:

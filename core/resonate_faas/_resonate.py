@@ -23,6 +23,8 @@ class Resonate:
         guard: what becomes of a workflow that does, outside its steps, what a replay can't repeat (clock, random
             numbers, files, network, processes, threads): "warn" logs it once a place, "error" stops the workflow at
             the line (for tests), "off" looks at nothing.
+        url: of an official Resonate server to work for, in place of a store of our own; handlers and
+            ``resonate-faas worker`` take it, else the environment's RESONATE_URL.
 
     Raises:
         ValueError: no such guard.
@@ -31,10 +33,13 @@ class Resonate:
         ``resonate = Resonate()``, then ``@resonate.register`` on each workflow.
     """
 
-    def __init__(self, *, encryptor: Encryptor | None = None, guard: Guard = "warn") -> None:
+    def __init__(
+        self, *, encryptor: Encryptor | None = None, guard: Guard = "warn", url: str | None = None
+    ) -> None:
         if guard not in GUARDS:
             raise ValueError(f"guard must be one of {', '.join(GUARDS)}, got {guard!r}")
         self.guard = guard
+        self.url = url
         self.registry = Registry()
         self.codec = Codec(encryptor=encryptor, resolve_error=self.registry.resolve_error)
         self.dependencies: dict[str, Any] = {}

@@ -1,0 +1,118 @@
+"""A long-lived worker: it holds a connection to the server and runs the tasks that it is told of (protocol 8.4)."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+from httpx_sse import SSEError, connect_sse
+
+from resonate_faas._errors import ResonateFaasError
+from resonate_faas._machine.objects import Execute
+from resonate_faas._pushed import PushedExecute, decode_message
+from resonate_faas_remote._remote_node import RemoteNode
+
+log = logging.getLogger("resonate_faas_remote.worker")
+
+WORKERS: Final = 16
+BACK_OFF_S: Final = 1.0
+BACK_OFF_MAX_S: Final = 30.0
+CONNECT_S: Final = 10.0
+
+
+class PollWorker:
+    """Connects as one worker of the node's group, and again whenever the connection breaks.
+
+    Messages for ``poll://any@group`` may come here, those for ``poll://uni@group/id`` do.
+
+    Args:
+        node: does the work.
+        name: the worker's id, unlike every other's; made up by default.
+        workers: activations at a time.
+    """
+
+    def __init__(self, node: RemoteNode, *, name: str | None = None, workers: int = WORKERS) -> None:
+        self.name = name or secrets.token_hex(16)
+        self._node = node
+        self._room = threading.Semaphore(workers)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="resonate-worker")
+        self._ending = threading.Event()
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self._stream: httpx.Response | None = None
+        self.connected = threading.Event()
+
+    @property
+    def address(self) -> str:
+        """The unicast address of this worker."""
+        return f"poll://uni@{self._node.group}/{self.name}"
+
+    def run(self) -> None:
+        """Work until :meth:`stop`; a broken connection is made again, after 1 s at first and 30 s at most."""
+        back_off = BACK_OFF_S
+        path = f"poll/{quote(self._node.group, safe='')}/{quote(self.name, safe='')}"
+        with httpx.Client(timeout=httpx.Timeout(None, connect=CONNECT_S)) as client:
+            while not self._ending.is_set():
+                try:
+                    self._listen(client, self._node.transport.url + path)
+                    back_off = BACK_OFF_S
+                except (httpx.HTTPError, httpx.StreamError, SSEError) as error:
+                    if self._ending.is_set():
+                        break
+                    if self.connected.is_set():
+                        back_off = BACK_OFF_S
+                    log.warning("connection lost", extra={"reason": f"{type(error).__name__}: {error}"[:200]})
+                self.connected.clear()
+                self._ending.wait(back_off * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                back_off = min(back_off * 2, BACK_OFF_MAX_S)
+        self._pool.shutdown(wait=True)
+
+    def stop(self) -> None:
+        """End: release the held tasks, close the connection. :meth:`run` returns then."""
+        self._ending.set()
+        self._node.quiesce()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _listen(self, client: httpx.Client, url: str) -> None:
+        headers = self._node.transport.request_headers()
+        with connect_sse(client, "GET", url, headers=headers) as source:
+            source.response.raise_for_status()
+            self._stream = source.response
+            self.connected.set()
+            log.info("connected", extra={"group": self._node.group, "worker": self.name})
+            for event in source.iter_sse():
+                if self._ending.is_set():
+                    return
+                self._take(event.data)
+
+    def _take(self, text: str) -> None:
+        """Begin the activation that a message asks for; a task that runs here already is not begun twice."""
+        message: Any = decode_message(text)
+        if not isinstance(message, PushedExecute):
+            return  # an unblock: those who wait look by themselves
+        with self._lock:
+            if message.id in self._running:
+                return
+            self._running.add(message.id)
+        self._room.acquire()
+        self._pool.submit(self._execute, message)
+
+    def _execute(self, message: PushedExecute) -> None:
+        try:
+            self._node.execute(Execute(id=message.id, version=message.version, target=""))
+        except ResonateFaasError as error:
+            log.warning("activation failed", extra={"promise_id": message.id, "code": error.code})
+        except BaseException:
+            log.exception("activation failed", extra={"promise_id": message.id})
+        finally:
+            with self._lock:
+                self._running.discard(message.id)
+            self._room.release()

@@ -1,0 +1,195 @@
+"""The session of one activation over a Resonate server: ordered fences, each create before its settlement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
+from resonate_faas._machine.ids import sort_key
+from resonate_faas._machine.objects import BRANCH, PARENT, Promise, PromiseObject, PromiseState
+from resonate_faas._machine.requests import (
+    REDIRECT,
+    Effect,
+    PromiseCreate,
+    PromiseSettle,
+    Record,
+    TaskAcquire,
+    TaskFence,
+    TaskFulfill,
+    TaskHeartbeat,
+    TaskRef,
+    TaskRelease,
+    TaskSuspend,
+)
+from resonate_faas._ports import Lease
+from resonate_faas_remote._remote_server import RemoteServer, birth_of
+from resonate_faas_remote._transport import Answer
+from resonate_faas_remote._wire import promise_of, task_of
+
+log = logging.getLogger("resonate_faas.session")
+
+LEASE_MARGIN_MS: Final = 2_000
+NOT_OURS: Final = frozenset({404, 409})
+
+
+class RemoteSession:
+    """See :class:`resonate_faas.Session`.
+
+    Args:
+        server: the remote one.
+        task_id: the task.
+        pid: of this activation.
+        ttl_ms: the lease.
+    """
+
+    def __init__(self, server: RemoteServer, task_id: str, *, pid: str, ttl_ms: int) -> None:
+        self._server = server
+        self._clock = server.clock
+        self._id = task_id
+        self._pid = pid
+        self._ttl_ms = ttl_ms
+        self._lock = threading.RLock()
+        self._version = 0
+        self._extended_mono_ms = 0
+        self._is_held = False
+
+    def acquire(self, version: int | None = None) -> Lease | None:
+        """Take the lease of this version and read what is recorded.
+
+        A timer has a task where servers arm only what has one; nobody executes it, its deadline settles it.
+        """
+        started = self._clock.monotonic_ms()
+        asked = TaskAcquire(id=self._id, version=version or 0, pid=self._pid, ttl=self._ttl_ms)
+        answer = self._server.send(asked)
+        if answer.status in NOT_OURS:
+            return None
+        if not answer.ok or not isinstance(answer.data, dict):
+            raise RequestRefusedError(answer.status, answer.reason)
+        promise = self._server.promise(answer)
+        expires_at = self._clock.now_ms() + self._ttl_ms
+        task = task_of(answer.data.get("task"), pid=self._pid, ttl_ms=self._ttl_ms, expires_at=expires_at)
+        if promise.is_timer:
+            return None
+        self._version, self._extended_mono_ms, self._is_held = task.version, started, True
+        root = PromiseObject(promise=promise, task=task, at=self._clock.now_ms(), birth=birth_of(promise))
+        return Lease(root=root, history=self._history(promise, answer.data.get("preload")))
+
+    def _history(self, root: Promise, preload: Any) -> Mapping[str, Promise]:
+        """Return what the preload, or a search, tells of the activation's records; it may be less than all of them."""
+        records = preload if isinstance(preload, list) else []
+        found = {one.id: one for one in (promise_of(record, self._server.names) for record in records)}
+        for tags in self._lineages(root, has_branch=bool(found)):
+            found.update({one.id: one for one in self._server.search(tags)})
+        prefixes = (f"{self._id}:", f"{self._id}.")
+        own = (one for one in found.values() if one.id.startswith(prefixes))
+        return {one.id: one for one in sorted(own, key=lambda one: sort_key(one.id))}
+
+    def _lineages(self, root: Promise, *, has_branch: bool) -> Iterator[Mapping[str, str]]:
+        """Yield the tags of the local records, unless the preload had them, and of the children elsewhere."""
+        if not has_branch:
+            yield {BRANCH: root.tags.get(BRANCH, self._id)}
+        yield {PARENT: self._id}
+
+    def commit(
+        self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None
+    ) -> Mapping[str, Promise]:
+        """Apply effects one after another, each under the fence."""
+        with self._lock:
+            records = {effect.id: self._apply(effect) for effect in effects}
+            if finish is not None:
+                self._check_held()
+                answer = self._server.send(TaskFulfill(id=self._id, version=self._version, action=finish))
+                records[finish.id] = self._server.promise(self._required(answer))
+                self._is_held = False
+            return records
+
+    def _apply(self, effect: Effect) -> Promise:
+        if isinstance(effect, PromiseSettle):
+            return self._fence(effect)
+        stored = self._fence(_create(effect))
+        if effect.state is PromiseState.PENDING or stored.state is not PromiseState.PENDING:
+            return stored
+        return self._fence(PromiseSettle(id=effect.id, state=effect.state, value=effect.value))
+
+    def _fence(self, action: PromiseCreate | PromiseSettle) -> Promise:
+        self._check_held()
+        request = TaskFence(id=self._id, version=self._version, action=action)
+        return self._server.promise(self._required(self._server.fence(request)))
+
+    def observe(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+        """Read promises as the server projects them."""
+        return {promise_id: found.promise for promise_id, found in self._server.observe(ids).items()}
+
+    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+        """Give the lease up until one of the promises settles."""
+        with self._lock:
+            self._check_held()
+            awaited = tuple(dict.fromkeys(ids))
+            request = TaskSuspend(id=self._id, version=self._version, awaited=awaited)
+            answer = self._server.send(request)
+            if answer.status == REDIRECT:
+                found = self.observe(awaited)
+                return {key: one for key, one in found.items() if one.state is not PromiseState.PENDING}
+            self._required(answer)
+            self._is_held = False
+            return {}
+
+    def release(
+        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+    ) -> None:
+        """Give the lease back. To back off it is kept to its end: a released task is dispatched again at once."""
+        del is_interrupted
+        with self._lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            if back_off:
+                log.warning("task left to its lease", extra={"promise_id": self._id, "reason": reason})
+                return
+            answer = self._server.send(TaskRelease(id=self._id, version=self._version))
+            if not answer.ok and answer.status not in NOT_OURS:
+                raise RequestRefusedError(answer.status, answer.reason)
+
+    def heartbeat(self) -> None:
+        """Extend the lease once half of it has passed. The server does not tell whether it still was ours."""
+        with self._lock:
+            now = self._clock.monotonic_ms()
+            if not self._is_held or now - self._extended_mono_ms < self._ttl_ms // 2:
+                return
+            self._check_held()
+            refs = (TaskRef(id=self._id, version=self._version),)
+            self._required(self._server.send(TaskHeartbeat(pid=self._pid, tasks=refs)))
+            self._extended_mono_ms = now
+
+    def left_ms(self) -> int:
+        """Return how long the lease is ours by our monotonic clock alone."""
+        if not self._is_held:
+            return 0
+        margin = min(LEASE_MARGIN_MS, self._ttl_ms // 5)
+        return self._extended_mono_ms + self._ttl_ms - margin - self._clock.monotonic_ms()
+
+    def _check_held(self) -> None:
+        if self.left_ms() <= 0:
+            self._is_held = False
+            raise TaskNotAcquiredError(self._id, self._version, "the lease was not confirmed in time")
+
+    def _required(self, answer: Answer) -> Answer:
+        """Return an answer that is a success.
+
+        Raises:
+            TaskNotAcquiredError: the task is not ours, or gone.
+            RequestRefusedError: the request would be refused every time; the lease is kept.
+        """
+        if answer.ok:
+            return answer
+        if answer.status in NOT_OURS:
+            self._is_held = False
+            raise TaskNotAcquiredError(self._id, self._version, answer.reason)
+        raise RequestRefusedError(answer.status, answer.reason)
+
+
+def _create(record: Record) -> PromiseCreate:
+    return PromiseCreate(id=record.id, timeout_at=record.timeout_at, param=record.param, tags=record.tags)
