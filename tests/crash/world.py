@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
 from random import Random
@@ -21,10 +21,12 @@ PATIENCE_S = 60.0
 
 
 class Process:
-    """One process of ``journey.py``; a thread reads what it tells."""
+    """One process of ``journey.py``, or of another program of its kind; a thread reads what it tells."""
 
-    def __init__(self, db: Path, log: Path, lease_ms: int, ids: tuple[str, ...]) -> None:
-        command = [sys.executable, "-P", str(SCRIPT), str(db), str(log), str(lease_ms), *ids]
+    def __init__(
+        self, db: Path, log: Path, lease_ms: int, ids: tuple[str, ...], *, script: Path = SCRIPT
+    ) -> None:
+        command = [sys.executable, "-P", str(script), str(db), str(log), str(lease_ms), *ids]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
@@ -122,7 +124,7 @@ class Witness:
         ]
 
     def promises(self) -> dict[str, Promise]:
-        """Return every promise in the file."""
+        """Return every promise in the file, without those that wait for it: they are told after it has settled."""
         if not self.db.exists():
             return {}
         store = SqliteStore(self.db)
@@ -130,7 +132,8 @@ class Witness:
             found = store.search("promise", limit=1_000)
         finally:
             store.close()
-        return {one.id: one.promise for one in found if isinstance(one, PromiseObject)}
+        kept = (one.promise for one in found if isinstance(one, PromiseObject))
+        return {one.id: replace(one, callbacks=(), listeners=()) for one in kept}
 
 
 def pause(moment: Random, longest_s: float) -> None:

@@ -13,7 +13,7 @@ from tests.simulation.audit import is_settled
 from tests.simulation.deployment import ADDRESS, PROCESSES, SWEEP_MS, Deployment
 from tests.simulation.faults import EPOCH_MS, Odds
 from tests.simulation.seams import seams
-from tests.simulation.workloads import RELEASES, SHAPED, WORKLOADS, Workload
+from tests.simulation.workloads import RELEASES, SHAPED, WORKLOADS, Workload, fits, settlement
 
 from resonate_faas import Invocation
 from resonate_faas._engine.invocation import invocation
@@ -206,9 +206,7 @@ class Simulation(Deployment):
         open_ones = [one for one in self.audit.promises() if self._may_settle(one)]
         if open_ones:
             chosen = self.random.choice(open_ones).promise
-            name = chosen.tags[NAME]
-            kinds = {"bad": PromiseState.REJECTED, "can": PromiseState.CANCELED}
-            self._settle(chosen.id, kinds.get(name[:3], PromiseState.RESOLVED), f"{name}!")
+            self._settle(chosen.id, *settlement(chosen.tags[NAME]))
         self.scheduler.after(self.random.randrange(1_000, 40_000), self._answer)
 
     def _may_settle(self, one: PromiseObject) -> bool:
@@ -218,8 +216,7 @@ class Simulation(Deployment):
         return not name.startswith("never") or is_settled(self.audit.at(one.id.partition(":")[0]))
 
     def _settle(self, promise_id: str, state: PromiseState, value: Any = None) -> None:
-        sent = None if state is PromiseState.CANCELED else value
-        self.request(f"settle {promise_id}", lambda node: node.client.settle(promise_id, state, sent))
+        self.request(f"settle {promise_id}", lambda node: node.client.settle(promise_id, state, value))
 
     def _live(self) -> None:
         """Let something happen that nobody asked for."""
@@ -288,7 +285,7 @@ class Simulation(Deployment):
         for one in self.started:
             outcome = self.outcome(reader, one.id)
             accepted = one.workload.outcomes(one.args)
-            assert any(_fits(outcome, expected) for expected in accepted), (
+            assert any(fits(outcome, expected) for expected in accepted), (
                 f"{one.id} came to {outcome}, which is none of {accepted}"
             )
             successors = sorted(
@@ -324,10 +321,6 @@ class Simulation(Deployment):
             return "value", node.client.result(found.promise)
         except Exception as error:  # noqa: BLE001 - whatever the workflow raised
             return type(error).__name__, str(error)
-
-
-def _fits(outcome: tuple[str, Any], expected: tuple[str, Any]) -> bool:
-    return outcome == expected or (expected[1] is None and outcome[0] == expected[0] != "value")
 
 
 def simulate(seed: int, **options: Any) -> Simulation:

@@ -19,6 +19,7 @@ from resonate_faas import (
     Context,
     ExternalPromise,
     PromiseCanceledError,
+    PromiseState,
     PromiseTimeoutError,
     Resonate,
     StepContext,
@@ -207,6 +208,18 @@ async def racing(ctx: Context) -> list[Any]:
 @helper
 async def gated(ctx: Context, name: str) -> str:
     return await ctx.run(work, f"gated {await named(ctx, name)}", 1_000)
+
+
+def settlement(name: str) -> tuple[PromiseState, str | None]:
+    """Return how the world settles a promise of this name."""
+    if name.startswith("cancel"):
+        return PromiseState.CANCELED, None
+    return PromiseState.REJECTED if name.startswith("bad") else PromiseState.RESOLVED, f"{name}!"
+
+
+def fits(outcome: Outcome, expected: Outcome) -> bool:
+    """True if an outcome is the expected one; an error may be expected with any text."""
+    return outcome == expected or (expected[1] is None and outcome[0] == expected[0] != "value")
 
 
 def links(args: list[Any]) -> list[str]:
