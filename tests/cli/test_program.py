@@ -155,6 +155,8 @@ def test_the_exit_codes_of_the_help_are_those_of_the_module() -> None:
         ["dev", "f.py", "--workers", "0"],
         ["doctor"],
         ["doctor", "f"],
+        ["doctor", "f", "--aws", "--gcp"],
+        ["doctor", "f", "--gcp"],
     ],
     ids=" ".join,
 )
