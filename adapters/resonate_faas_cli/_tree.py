@@ -22,8 +22,8 @@ ICONS: Final[Mapping[str, str]] = {
 PENDING: Final = "pending"
 _ENDINGS: Final = {"rejected_canceled": "cancelled", "rejected_timedout": "timed out"}
 _TIMERS: Final = frozenset({"sleep", "retry"})
-_INSTANT: Final = frozenset({"now", "detached"})
-_NAMED: Final = frozenset({"run", "rpc", "detached"})
+_INSTANT: Final = frozenset({"now", "detached", "patch"})
+_NAMED: Final = frozenset({"run", "rpc", "detached", "patch"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class Call:
     """What a promise stands for.
 
     Attributes:
-        kind: run, rpc, detached, sleep, promise, now, race, retry; "" if the record does not say.
-        function: the name of what is called; "" if there is none.
+        kind: run, rpc, detached, sleep, promise, now, race, retry, patch; "" if the record does not say.
+        function: the name of what is called, or of a patch; "" if there is none.
         note: of a retry the attempt and its error, of a detached call the new root's id; else "".
     """
 

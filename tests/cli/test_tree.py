@@ -104,6 +104,9 @@ ORDER = [
         "order-17:8", "rejected_timedout", at=4_003, took=1_000, param=marks("rpc", "far"), scope="global"
     ),
     promise("order-17:9", "resolved", at=4_004, took=61_000, param=marks("race", "race"), result=value(0)),
+    promise(
+        "order-17:patch-fees", "resolved", at=4_005, took=0, param=marks("patch", "fees"), result=value(1)
+    ),
 ]
 
 ORDER_TREE = """\
@@ -119,6 +122,7 @@ order-17 🟡 (rpc fulfilOrder) for 10s
 ├── order-17:7 🔴 (run slow) 100ms cancelled
 ├── order-17:8 🔴 (rpc far) 1s timed out
 ├── order-17:9 🟢 (race) 1m01s
+├── order-17:patch-fees 🟢 (patch fees)
 └── order-17:10 🟡 (promise) for 1s"""
 
 

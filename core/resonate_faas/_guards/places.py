@@ -5,13 +5,12 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Mapping
-from pathlib import PurePath
 from types import FrameType
 from typing import Any, Final
 
 _OURS: Final = __name__.partition(".")[0]
 _DRIVER: Final = f"{_OURS}._engine.frames"
-_STANDARD: Final = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib would be the first to import it
+_STANDARD: Final = os.path.dirname(os.__file__)  # noqa: PTH120 - a cold start need not import pathlib for it
 _MACHINERY: Final = frozenset(
     {
         _OURS,
@@ -31,7 +30,7 @@ def home(names: Mapping[str, Any], file: str) -> str:
         file: where its code stands.
     """
     package = str(names.get("__package__") or "").partition(".")[0]
-    return package or str(PurePath(file).parent)
+    return package or os.path.dirname(file)  # noqa: PTH120 - as above
 
 
 def is_library(file: str) -> bool:
