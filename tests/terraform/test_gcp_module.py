@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -206,3 +207,26 @@ class TestExample:
         assert {"main.py", "requirements.txt", "workflows.py"} < {one.name for one in built.iterdir()}
         entry = unquoted(gcp().variables["entry_point"]["default"])
         assert f"\n{entry} = http_handler(" in (built / "main.py").read_text(encoding="utf-8")
+
+    def test_starts_with_the_settings_of_the_module_and_lets_no_stranger_in(
+        self, built: Path, told: dict[str, Any]
+    ) -> None:
+        """The framework loads it as the platform does; the addresses of emulators stand for the account that is not here."""
+        script = """
+from functions_framework import create_app
+client = create_app("handler", "main.py").test_client()
+print(client.get("/health").status_code, client.post("/tick", json={}).status_code)
+"""
+        nowhere = {
+            "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
+            "RESONATE_FAAS_CLOUD_TASKS_EMULATOR": "127.0.0.1:1",
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **told["settings"], **nowhere},
+            cwd=built,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.stdout.split() == ["200", "401"], ran.stderr
