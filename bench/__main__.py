@@ -9,7 +9,17 @@ from typing import Final
 from bench.measure import machine
 from bench.report import Figure, table, write_json
 
-NAMES: Final = ("counts", "replay", "steps", "fanout", "cadence", "cold_import", "memory")
+NAMES: Final = (
+    "counts",
+    "replay",
+    "steps",
+    "fanout",
+    "cadence",
+    "cold_import",
+    "cold_lambda",
+    "cold_function",
+    "memory",
+)
 
 
 def main() -> None:
