@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Mapping
 from typing import Final, Unpack
 
 from resonate_faas import Resonate
 from resonate_faas._addresses import AddressPolicy
 from resonate_faas._clock import SystemClock
-from resonate_faas._deployment import DeploymentOptions, DeploymentSettings, Source
+from resonate_faas._deployment import DeploymentOptions, DeploymentSettings, Source, wrong
 from resonate_faas._http import App, HttpSettings
 from resonate_faas._node import Node
 from resonate_faas._worker import WorkerSettings
@@ -21,6 +22,11 @@ from resonate_faas_aws._sqs_queue import SCHEME, SqsQueue
 
 DEFAULT_GROUP: Final = "default"
 """What ``target="default"`` of a call means everywhere: this deployment's own queue."""
+
+OWN_TARGET: Final = f"{SCHEME}://"
+"""The own queue, whatever it is called: promises outlive a renaming."""
+
+_QUEUE_URL: Final = re.compile(r"https?://[^/]+/(?:.+/)?[A-Za-z0-9_-]{1,80}")
 
 
 def lambda_handler(
@@ -54,17 +60,17 @@ def lambda_handler(
     source = Source(os.environ, {"table": table, "queue_url": queue_url, **options})
     settings = DeploymentSettings.read(source)
     table_name, url = source.required("TABLE"), source.required("QUEUE_URL")
+    permits = _permits(url, settings.queues)
     clock, own_url = SystemClock(), OwnUrl(settings.public_url)
     activations = worker or settings.worker
-    name = url.rpartition("/")[2]
     node = Node(
         resonate,
         DynamoDBStore(table_name, rules=settings.rules),
         SqsQueue(url, others=settings.queues, clock=clock),
         clock=clock,
-        target=f"{SCHEME}://{name}",
-        resolve_target=_resolve(name),
-        server=settings.server(_permits([name, *settings.queues])),
+        target=OWN_TARGET,
+        resolve_target=_address,
+        server=settings.server(permits),
         worker=activations,
         promises_max=settings.promises_max,
         links=settings.links(own_url),
@@ -82,17 +88,20 @@ def lambda_handler(
     )
 
 
-def _resolve(own: str) -> Callable[[str], str]:
-    """Return what gives the address of a group: a queue's, by the name that the settings give it."""
-
-    def resolve(group: str) -> str:
-        if "://" in group:
-            return group
-        return f"{SCHEME}://{own if group == DEFAULT_GROUP else group}"
-
-    return resolve
+def _address(group: str) -> str:
+    """Return the address of a group: that of a queue, by the name that the settings give it."""
+    if "://" in group:
+        return group
+    return OWN_TARGET if group == DEFAULT_GROUP else f"{SCHEME}://{group}"
 
 
-def _permits(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return the allow-list: the queues that are known here, the own one also without its name."""
-    return AddressPolicy((f"{SCHEME}://", *(f"{SCHEME}://{name}" for name in names))).permits
+def _permits(url: str, others: Mapping[str, str]) -> Callable[[str], bool]:
+    """Return the allow-list of addresses: the queues that are known here, the own one also without its name."""
+    for name, one in (("QUEUE_URL", url), *(("QUEUES", one) for one in others.values())):
+        if not _QUEUE_URL.fullmatch(one):
+            raise wrong(name, f"must be the URL of an SQS queue, not {one[:80]!r}")
+    try:
+        names = [url.rpartition("/")[2], *others]
+        return AddressPolicy((OWN_TARGET, *(f"{SCHEME}://{name}" for name in names))).permits
+    except ValueError as error:
+        raise wrong("QUEUES", f"has a name that no target can have: {error}") from error

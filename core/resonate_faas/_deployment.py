@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final, Self, TypedDict
+from urllib.parse import urlsplit
 
 from resonate_faas._engine.execution import PROMISES_MAX
 from resonate_faas._errors import ConfigurationError
@@ -34,6 +35,8 @@ PROMISES_LIMIT_MAX: Final = 1_000_000
 SECRET_CHARACTERS_MIN: Final = 16
 SHARED_KEY_BYTES_MIN: Final = 32
 """Of an HMAC with SHA-256 (RFC 7518, section 3.2)."""
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 OPENABLE: Final = MappingProxyType({right.value: right for right in (Right.INVOKE, Right.READ, Right.SETTLE)})
 WEBHOOK_RIGHTS: Final = frozenset(OPENABLE.values())
@@ -262,6 +265,12 @@ def _url(source: Source, name: str) -> str | None:
     return None if text is None else text.rstrip("/")
 
 
+def _is_beyond_change(url: str) -> bool:
+    """True if what is fetched can't be changed on its way: by TLS, or on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
 def _open_rights(source: Source) -> frozenset[Right]:
     names = source.names("PUBLIC_ROUTES")
     unknown = [name for name in names if name not in OPENABLE]
@@ -282,6 +291,10 @@ def _credentials(source: Source) -> tuple[Credential, ...]:
 def _json_web_token(source: Source) -> JsonWebToken | None:
     """Return what verifies JSON web tokens; whoever else's key signs must name us as the audience."""
     key, jwks_url = source.text("JWT_KEY"), _url(source, "JWT_JWKS_URL")
+    if jwks_url is not None and not _is_beyond_change(jwks_url):
+        raise wrong(
+            "JWT_JWKS_URL", "must begin with https://: whoever changes the keys on their way lets anybody in"
+        )
     issuer, audience = source.text("JWT_ISSUER"), source.text("JWT_AUDIENCE")
     if key is None and jwks_url is None:
         if issuer is not None or audience is not None:

@@ -110,6 +110,7 @@ def test_a_secret_is_not_in_the_error(name: str) -> None:
         ({"JWT_KEY": PEM}, "JWT_AUDIENCE"),
         ({"JWT_JWKS_URL": "https://issuer/keys"}, "JWT_AUDIENCE"),
         ({"JWT_JWKS_URL": "issuer/keys", "JWT_AUDIENCE": "us"}, "JWT_JWKS_URL"),
+        ({"JWT_JWKS_URL": "http://issuer/keys", "JWT_AUDIENCE": "us"}, "JWT_JWKS_URL"),
     ],
 )
 def test_settings_of_tokens_that_would_let_strangers_in_are_refused(
