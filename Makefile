@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest -q -n 3 --dist loadfile
 
 # Three at a time, a file each: many tests wait for processes. One at a time: make test PYTEST=.venv/bin/pytest
-.PHONY: demo test test-cloud check format lint types contracts rules wheel bench simulate test-others clean help
+.PHONY: demo test test-aws test-gcp check format lint types contracts rules wheel bench simulate test-others clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -13,11 +13,14 @@ help: ## what there is
 demo: $(VENV)/.demo ## start a workflow, kill the server with SIGKILL in the middle, see it finish
 	$(BIN)/python samples/countdown/demo.py
 
-test: $(VENV)/.dev ## the tests
-	$(PYTEST) -m "not cloud"
+test: $(VENV)/.dev ## all tests
+	$(PYTEST) $(SELECT)
 
-test-cloud: $(VENV)/.dev ## the stores of AWS and Google Cloud, on ministack and the official Firestore emulator
-	$(PYTEST) -m cloud tests/adapters
+test-aws: $(VENV)/.dev ## those of AWS: real Lambda runtime client, ministack, moto, terraform
+	$(PYTEST) -m aws
+
+test-gcp: $(VENV)/.dev ## those of Google Cloud: real functions-framework, the official Firestore emulator, a Cloud Tasks emulator
+	$(PYTEST) -m gcp
 
 check: format lint types contracts rules test wheel ## all that CI runs, on one Python
 
@@ -47,10 +50,10 @@ simulate: $(VENV)/.dev ## SEEDS=n seeds of the deterministic simulation, or one:
 bench: $(VENV)/.dev ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-test-others: ## the tests on a second Python (3.13), where there is one
+test-others: ## the tests but those of the clouds on a second Python (3.13), where there is one
 	@python=$$(tools/find_python.sh 3.13); \
 	if [ -z "$$python" ]; then echo "no Python 3.13 here: not tested on it"; \
-	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python"; fi
+	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python" SELECT='-m "not aws and not gcp"'; fi
 
 $(VENV)/.demo: pyproject.toml constraints.txt tools/venv.sh
 	tools/venv.sh $(VENV) $(PYTHON) local,cli

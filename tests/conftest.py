@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 pytest.register_assert_rewrite("resonate_faas.testing")
 
-CLOUD = ("test_dynamodb_", "test_sqs_", "test_firestore_")
+TESTS: Final = Path(__file__).parent
+
+CLOUDS = {
+    "aws": ("test_dynamodb_", "test_sqs_", "test_aws_"),
+    "gcp": ("test_firestore_", "test_gcp_"),
+}
+"""By marker, the beginnings of the files that belong to a cloud; a folder of the marker's name does too."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs an emulator of a cloud: `make test-cloud` runs it, `make test` leaves it out."""
+    """Mark what is of one cloud: `make test-aws`, `make test-gcp`; most of it needs an emulator."""
     for item in items:
-        if item.path.name.startswith(CLOUD):
-            item.add_marker(pytest.mark.cloud)
+        for cloud, beginnings in CLOUDS.items():
+            if cloud in item.path.parts[len(TESTS.parts) :] or item.path.name.startswith(beginnings):
+                item.add_marker(cloud)
