@@ -22,6 +22,7 @@ GUIDES = (
     "docs/dev-server.md",
     "docs/http.md",
     "docs/testing.md",
+    "docs/configuration.md",
 )
 """In the order of a reader's day."""
 

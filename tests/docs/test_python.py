@@ -77,6 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a folder that can be imported from; forget afterwards what was imported from it."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")  # as every Lambda function has one
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from tests.packaging.tree import ROOT
 
 from resonate_faas import ConfigurationError
 from resonate_faas._deployment import PREFIX, DeploymentOptions, DeploymentSettings, Source
@@ -144,6 +146,13 @@ def test_every_common_setting_is_an_argument_of_its_name() -> None:
 
     DeploymentSettings.read(Source(Curious()))
     assert {name.removeprefix(PREFIX).lower() for name in asked} == set(DeploymentOptions.__annotations__)
+
+
+def test_the_documentation_lists_every_common_setting() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    table = page.partition("## On both clouds")[2].partition("\n## ")[0]
+    listed = re.findall(rf"^\| `{PREFIX}(\w+)` \|", table, re.MULTILINE)
+    assert sorted(name.lower() for name in listed) == sorted(DeploymentOptions.__annotations__)
 
 
 def test_a_required_setting_is_asked_for() -> None:
