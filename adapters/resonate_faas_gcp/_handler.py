@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Unpack
 
 from resonate_faas import Resonate
 from resonate_faas._addresses import AddressPolicy
 from resonate_faas._clock import SystemClock
-from resonate_faas._deployment import DeploymentOptions, Source
+from resonate_faas._deployment import DeploymentOptions, Source, wrong
 from resonate_faas._http import App, HttpSettings
 from resonate_faas._node import Node
 from resonate_faas._worker import WorkerSettings
@@ -90,16 +90,24 @@ def http_handler(
     log_to_cloud()
     settings = CloudSettings.read(Source(os.environ, given), os.environ)
     messages()
-    return served(_Deployment(resonate, settings, worker or settings.common.worker), settings.timeout_ms)
+    deployment = _Deployment(resonate, settings, worker or settings.common.worker, _permits(settings))
+    return served(deployment, settings.timeout_ms)
 
 
 class _Deployment:
     """What one process holds of a deployment: see :class:`resonate_faas_gcp._function.Instance`. Thread-safe."""
 
-    def __init__(self, resonate: Resonate, settings: CloudSettings, worker: WorkerSettings) -> None:
+    def __init__(
+        self,
+        resonate: Resonate,
+        settings: CloudSettings,
+        worker: WorkerSettings,
+        permits: Callable[[str], bool],
+    ) -> None:
         self._resonate = resonate
         self._settings = settings
         self._worker = worker
+        self._permits = permits
         self._lock = threading.Lock()
         self._app: App | None = None
 
@@ -140,7 +148,7 @@ class _Deployment:
             clock=clock,
             target=OWN_TARGET,
             resolve_target=_address_of,
-            server=common.server(AddressPolicy((*queue.targets, settings.url)).permits),
+            server=common.server(self._permits),
             worker=self._worker,
             promises_max=common.promises_max,
             links=common.links(settings.url),
@@ -153,3 +161,12 @@ def _address_of(group: str) -> str:
     if "://" in group:
         return group
     return OWN_TARGET if group == DEFAULT_GROUP else f"{SCHEME}://{group}"
+
+
+def _permits(settings: CloudSettings) -> Callable[[str], bool]:
+    """Return the allow-list of addresses: the queues that are known here, the own one also without its name, and our URL."""
+    names = (settings.queue.rpartition("/")[2], *settings.common.queues)
+    try:
+        return AddressPolicy((OWN_TARGET, *(f"{SCHEME}://{name}" for name in names), settings.url)).permits
+    except ValueError as error:
+        raise wrong("QUEUES", f"has a name that no target can have: {error}") from error
