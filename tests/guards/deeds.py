@@ -14,6 +14,7 @@ import secrets
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 from time import monotonic as ticks
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from resonate_faas import Context, Future, StepContext
 
@@ -60,6 +62,10 @@ async def runs_program(_ctx: Context) -> int:
     return subprocess.run(["true"], check=True).returncode  # here
 
 
+async def starts_thread(_ctx: Context) -> None:
+    threading.Thread(target=int).start()  # here
+
+
 async def in_a_helper(_ctx: Context) -> str:
     return helper()
 
@@ -84,6 +90,10 @@ AUDITED: list[tuple[Callable[..., Any], str]] = [
     (in_a_helper, "uses a file (open)"),
     (yields, "uses a file (open)"),
 ]
+
+if sys.version_info >= (3, 12):
+    event = "start_joinable_thread" if sys.version_info >= (3, 13) else "start_new_thread"
+    AUDITED.append((starts_thread, f"starts a thread (_thread.{event})"))
 
 # ---- seen by the calls
 
@@ -205,10 +215,15 @@ async def warns(_ctx: Context) -> None:
         warnings.warn("said by the workflow", stacklevel=1)
 
 
+async def zones(_ctx: Context) -> str:
+    ZoneInfo.clear_cache()
+    return datetime(2030, 1, 31, 12, tzinfo=ZoneInfo("Europe/Berlin")).isoformat()
+
+
 async def seeded(ctx: Context) -> list[float]:
     dice = random.Random(7)
     dates_known = [datetime(2030, 1, 31), datetime.fromtimestamp(0, tz=dates.UTC)]
     return [dice.random(), dice.choice([1, 2]), len(dates_known), await ctx.run(float, "1")]
 
 
-CLEAN: list[Callable[..., Any]] = [in_steps, imports, logs, explains, warns, seeded]
+CLEAN: list[Callable[..., Any]] = [in_steps, imports, logs, explains, warns, zones, seeded]

@@ -15,11 +15,12 @@ _MACHINERY: Final = frozenset(
     {
         _OURS,
         *("importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "pkgutil", "runpy"),
+        *("zoneinfo", "dateutil", "encodings", "locale", "gettext"),
         *("logging", "warnings", "linecache", "traceback", "tokenize", "inspect", "faulthandler"),
         *("pytest", "_pytest", "pluggy", "pdb", "bdb", "coverage", "debugpy", "_pydevd_bundle", "pydevd"),
     }
 )
-"""What imports, logs, reports and debugs: what it opens on behalf of a workflow changes no replay."""
+"""What imports, logs, reports and debugs, and reads tables that come with Python: it changes no replay."""
 
 
 def home(names: Mapping[str, Any], file: str) -> str:
@@ -36,6 +37,11 @@ def home(names: Mapping[str, Any], file: str) -> str:
 def is_library(file: str) -> bool:
     """True for code of Python itself and of what is installed."""
     return file.startswith((_STANDARD, "<")) or "site-packages" in file or "dist-packages" in file
+
+
+def is_table(path: object) -> bool:
+    """True for a time zone's file: ZoneInfo opens it from C, where no frame of its own shows."""
+    return isinstance(path, str) and "zoneinfo" in path
 
 
 def culprit(frame: FrameType | None) -> FrameType | None:

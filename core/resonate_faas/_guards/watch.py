@@ -12,7 +12,7 @@ from resonate_faas._engine.watch import Scene, Sighting
 from resonate_faas._errors import GuardError
 from resonate_faas._guards.calls import CallWatch
 from resonate_faas._guards.deeds import EVENTS, Deed
-from resonate_faas._guards.places import culprit, line_of
+from resonate_faas._guards.places import culprit, is_table, line_of
 
 Guard = Literal["warn", "error", "off"]
 """What becomes of a workflow that does what a replay can't repeat: a warning, an end, nothing."""
@@ -126,9 +126,9 @@ def _hook() -> None:
             _is_hooked = True
 
 
-def _audit(event: str, _args: tuple[Any, ...]) -> None:
+def _audit(event: str, args: tuple[Any, ...]) -> None:
     deed = EVENTS.get(event)
     if deed is not None:
         watch = _thread.watch
-        if watch is not None:
+        if watch is not None and not (event == "open" and is_table(args[0])):
             watch._saw_event(event, deed, sys._getframe(1))  # noqa: SLF001
