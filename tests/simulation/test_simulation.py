@@ -1,8 +1,7 @@
-"""Workflows of every kind under every kind of fault: first safety, then liveness; one seed repeats it all."""
+"""The simulation does what it says: every fault occurs, every workload runs, a seed repeats it all."""
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,6 @@ from tests.simulation.canaries import Forgetful
 from tests.simulation.simulation import Simulation, simulate
 from tests.simulation.workloads import BY_NAME, SHAPED, WORKLOADS
 
-SEEDS = 240
-BATCH = 12
-FRESH = 12
 ROOT = Path(__file__).parents[2]
 
 OCCURS = (
@@ -42,42 +38,26 @@ OCCURS = (
     "send unblock",
 )
 """Words of a trace: each must be read in some seed, else the simulation does not do what it says."""
-
-
-@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
-def test_workloads_keep_their_promises_under_faults_and_end_without(first: int) -> None:
-    for seed in range(first, first + BATCH):
-        simulate(seed)
+OVERLAPS = 3
 
 
 @pytest.mark.parametrize("workload", [*SHAPED, *WORKLOADS], ids=lambda workload: workload.function)
 def test_each_workload_alone(workload: object) -> None:
-    for seed in range(1, 4):
+    for seed in range(1, 3):
         simulate(seed, only=(workload,))
 
 
-def test_fresh_seeds_find_nothing_either() -> None:
-    for _ in range(FRESH):
-        simulate(secrets.randbits(32))
-
-
-def test_every_kind_of_fault_occurs() -> None:
+def test_every_kind_of_fault_occurs_and_activations_of_one_task_overlap() -> None:
+    """One holder is in the middle of its work when another takes the lease over."""
     heard: set[str] = set()
-    for seed in range(60):
+    overlaps = 0
+    for seed in range(1_000, 1_060):
         trace = "\n".join(simulate(seed).trace)
         heard |= {words for words in OCCURS if words in trace}
-        if heard == set(OCCURS):
+        overlaps += trace.count("ended lost")
+        if heard == set(OCCURS) and overlaps >= OVERLAPS:
             return
-    raise AssertionError(f"never heard: {set(OCCURS) - heard}")
-
-
-def test_two_activations_of_one_task_overlap() -> None:
-    """One holder is in the middle of its work when another takes the lease over."""
-    overlaps = 0
-    for seed in range(40):
-        simulation = simulate(seed)
-        overlaps += sum(line.endswith("ended lost") for line in simulation.trace)
-    assert overlaps >= 3
+    raise AssertionError(f"never heard: {set(OCCURS) - heard}; {overlaps} overlaps")
 
 
 def test_a_seed_repeats_itself() -> None:
