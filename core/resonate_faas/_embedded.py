@@ -287,14 +287,20 @@ def _is_predictable(effect: Effect) -> bool:
 
 
 def _packed(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
-    """Return the effects in chunks that fit a transaction; of several, those with settles go first."""
+    """Return the effects in chunks that fit a transaction, of even length; of several, those with settles go first.
+
+    Even, since what a chunk creates is dispatched in messages of its own: 50 and 50 go in ten requests of ten messages
+    each, where 99 and 1 would take eleven.
+    """
     chunks: list[list[Effect]] = [[]]
     size = 0
+    count = max(1, -(-len(effects) // COMMIT_ITEMS_MAX))
+    length = -(-len(effects) // count)
     ordered: Sequence[Effect] = effects
     if len(effects) > COMMIT_ITEMS_MAX or sum(map(_size, effects)) > COMMIT_BYTES_MAX:
         ordered = sorted(effects, key=_is_pending_create)
     for effect in ordered:
-        if chunks[-1] and (len(chunks[-1]) >= COMMIT_ITEMS_MAX or size + _size(effect) > COMMIT_BYTES_MAX):
+        if chunks[-1] and (len(chunks[-1]) >= length or size + _size(effect) > COMMIT_BYTES_MAX):
             chunks.append([])
             size = 0
         chunks[-1].append(effect)

@@ -138,6 +138,25 @@ def activation_of(world: World, function: str, *args: Any) -> Cost:
     return world.deliver()
 
 
+def test_an_activation_waits_for_three_answers(world: World) -> None:
+    """The task and the first page are asked for at once, then the claim, then the end: design section 9."""
+    world.start("nothing")
+    world.store.reset()
+    world.deliver()
+    assert world.store.reset().latencies == 3
+
+
+def test_a_replay_reads_a_page_of_a_thousand_records_in_one_request(world: World) -> None:
+    """And writes none of them again; a sequential history is read by the megabyte."""
+    world.start("wait_for_all", 300)
+    world.deliver()
+    world.deployment.client.settle("root:1", PromiseState.RESOLVED, 1)
+    world.cost()
+    cost = world.deliver()
+    park = (2 + 2) + 2
+    assert (cost.requests, cost.written) == (3 + 1, 3 + park)
+
+
 def test_a_sequential_step_is_one_request_of_four_units_and_no_message(world: World) -> None:
     """The record and the check of the task, both in a transaction; no index."""
     nothing = Cost(requests=4, written=5, read=2)
@@ -154,7 +173,12 @@ def test_a_fan_out_of_a_hundred_steps_is_two_requests_of_two_units_a_step(world:
 def test_a_fan_out_of_a_hundred_tasks(world: World) -> None:
     """Each child is recorded with its place in the due index, and sent one message; then its own activation."""
     world.start("fan_rpc", 100)
-    parent, children, end = world.deliver(), world.deliver(), world.deliver()
+    before = world.queue.tens
+    parent = world.deliver()
+    assert world.queue.tens - before == 10, (
+        "requests to SQS, ten messages each: two commits, 50 children each"
+    )
+    children, end = world.deliver(), world.deliver()
     commits, park = 2 * 2 + 100 * (2 + 1), (2 + 2) + 2
     assert parent == Cost(requests=3 + 2 + 1, written=3 + commits + park, read=2, messages=100)
     woken = 1

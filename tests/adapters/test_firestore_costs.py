@@ -101,6 +101,14 @@ def test_an_activation_is_one_read_one_query_and_two_commits(world: World) -> No
     assert world.deliver() == requests(reads=1, queries=1, commits=2)
 
 
+def test_an_activation_waits_for_three_answers(world: World) -> None:
+    """The task and the first page are asked for at once, then the claim, then the end: design section 9."""
+    world.start("nothing")
+    world.store.reset()
+    world.deployment.deliver_due()
+    assert world.store.reset().latencies == 3
+
+
 @pytest.mark.parametrize("steps", [1, 10, 50])
 def test_a_sequential_step_is_one_commit_and_nothing_else(world: World, steps: int) -> None:
     world.start("sequence", steps)

@@ -17,13 +17,13 @@ PROMISES_MAX = 20_000
 
 
 class CountingQueue:
-    """Counts what is sent: messages to a task (execute), those that wake (poke), and the sends they travelled in."""
+    """Counts what is sent: messages to a task (execute), those that wake (poke), and the requests that SQS would take."""
 
     def __init__(self, inner: Queue) -> None:
         self.inner = inner
         self.executes = 0
         self.pokes = 0
-        self.sends = 0
+        self.tens = 0
 
     @property
     def delay_max_ms(self) -> int:
@@ -31,7 +31,7 @@ class CountingQueue:
 
     def send(self, *messages: Message) -> list[QueueError]:
         executes = sum(isinstance(message, Execute) for message in messages)
-        self.sends += 1
+        self.tens += -(-len(messages) // 10)
         self.executes += executes
         self.pokes += len(messages) - executes
         return self.inner.send(*messages)
