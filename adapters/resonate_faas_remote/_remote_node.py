@@ -97,8 +97,8 @@ class RemoteNode:
             timeout_s=timeout_s,
             transport=transport,
         )
-        self.server = RemoteServer(self.transport, clock=self.clock, names=Names(separator))
         own = target or anycast(group)
+        self.server = RemoteServer(self.transport, clock=self.clock, names=Names(separator), timer_target=own)
         self.worker = Worker(
             lambda task_id, pid: RemoteSession(self.server, task_id, pid=pid, ttl_ms=lease_ms),
             resonate.registry,

@@ -18,6 +18,7 @@ from resonate_faas._machine.requests import (
     Reply,
     Request,
     TaskFence,
+    TaskGet,
     TaskHeartbeat,
 )
 from resonate_faas._ports import Clock, Result
@@ -26,10 +27,18 @@ from resonate_faas_remote._wire import Json, Names, promise_of, request_data
 
 POLL_MS: Final = 1_000
 PAGE: Final = 1_000
-NOT_IMPLEMENTED: Final = 501
+DOES_NOT_SEARCH: Final = frozenset({400, 501})
 NOT_FOUND: Final = 404
 
-_REPEATABLE: Final = (PromiseGet, PromiseCreate, PromiseSettle, RegisterListener, TaskFence, TaskHeartbeat)
+_REPEATABLE: Final = (
+    PromiseGet,
+    PromiseCreate,
+    PromiseSettle,
+    RegisterListener,
+    TaskGet,
+    TaskFence,
+    TaskHeartbeat,
+)
 """Requests that do the same however often they arrive: a create finds what the first has made, a settle too."""
 
 
@@ -40,10 +49,22 @@ class RemoteServer:
         transport: to the server.
         clock: the time.
         names: how the server spells ids.
+        timer_target: the address that timers carry, for servers that arm only what has one.
+
+    Attributes:
+        timer_target: as above; None once the server has refused such a timer.
     """
 
-    def __init__(self, transport: Transport, *, clock: Clock, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        clock: Clock,
+        names: Names | None = None,
+        timer_target: str | None = None,
+    ) -> None:
         self.clock = clock
+        self.timer_target = timer_target
         self.names = names or Names()
         self._transport = transport
         self._ending = threading.Event()
@@ -107,7 +128,7 @@ class RemoteServer:
         while self._can_search:
             page = data if cursor is None else {**data, "cursor": cursor}
             answer = self._transport.ask("promise.search", page, repeats=True)
-            if answer.status == NOT_IMPLEMENTED:
+            if answer.status in DOES_NOT_SEARCH:
                 self._can_search = False
                 return
             if not answer.ok:

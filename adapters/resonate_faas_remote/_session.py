@@ -5,11 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeGuard
 
 from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
 from resonate_faas._machine.ids import sort_key
-from resonate_faas._machine.objects import BRANCH, PARENT, Promise, PromiseObject, PromiseState
+from resonate_faas._machine.objects import (
+    BRANCH,
+    PARENT,
+    TARGET,
+    TIMER,
+    Promise,
+    PromiseObject,
+    PromiseState,
+    TaskState,
+)
 from resonate_faas._machine.requests import (
     REDIRECT,
     Effect,
@@ -19,6 +29,7 @@ from resonate_faas._machine.requests import (
     TaskAcquire,
     TaskFence,
     TaskFulfill,
+    TaskGet,
     TaskHeartbeat,
     TaskRef,
     TaskRelease,
@@ -32,6 +43,7 @@ from resonate_faas_remote._wire import promise_of, task_of
 log = logging.getLogger("resonate_faas.session")
 
 LEASE_MARGIN_MS: Final = 2_000
+BAD_REQUEST: Final = 400
 NOT_OURS: Final = frozenset({404, 409})
 
 
@@ -57,17 +69,17 @@ class RemoteSession:
         self._is_held = False
 
     def acquire(self, version: int | None = None) -> Lease | None:
-        """Take the lease of this version and read what is recorded.
+        """Take the lease and read what is recorded. The version is a hint, which saves a request if it is right.
 
         A timer has a task where servers arm only what has one; nobody executes it, its deadline settles it.
         """
         started = self._clock.monotonic_ms()
-        asked = TaskAcquire(id=self._id, version=version or 0, pid=self._pid, ttl=self._ttl_ms)
-        answer = self._server.send(asked)
-        if answer.status in NOT_OURS:
+        answer = None if version is None else self._claim(version)
+        if answer is None:
+            current = self._current()
+            answer = None if current in {None, version} else self._claim(current or 0)
+        if answer is None:
             return None
-        if not answer.ok or not isinstance(answer.data, dict):
-            raise RequestRefusedError(answer.status, answer.reason)
         promise = self._server.promise(answer)
         expires_at = self._clock.now_ms() + self._ttl_ms
         task = task_of(answer.data.get("task"), pid=self._pid, ttl_ms=self._ttl_ms, expires_at=expires_at)
@@ -76,6 +88,25 @@ class RemoteSession:
         self._version, self._extended_mono_ms, self._is_held = task.version, started, True
         root = PromiseObject(promise=promise, task=task, at=self._clock.now_ms(), birth=birth_of(promise))
         return Lease(root=root, history=self._history(promise, answer.data.get("preload")))
+
+    def _claim(self, version: int) -> Answer | None:
+        """Ask for the lease; None: the task is not pending at this version."""
+        asked = TaskAcquire(id=self._id, version=version, pid=self._pid, ttl=self._ttl_ms)
+        answer = self._server.send(asked)
+        if answer.status in NOT_OURS:
+            return None
+        if not answer.ok or not isinstance(answer.data, dict):
+            raise RequestRefusedError(answer.status, answer.reason)
+        return answer
+
+    def _current(self, state: TaskState = TaskState.PENDING) -> int | None:
+        """Return the version at which the task is in this state; None: it is in none, or in another."""
+        answer = self._server.send(TaskGet(id=self._id))
+        task = answer.data.get("task") if answer.ok and isinstance(answer.data, dict) else None
+        if not isinstance(task, dict) or task.get("state") != state.value:
+            return None
+        version = task.get("version")
+        return version if isinstance(version, int) else None
 
     def _history(self, root: Promise, preload: Any) -> Mapping[str, Promise]:
         """Return what the preload, or a search, tells of the activation's records; it may be less than all of them."""
@@ -98,26 +129,39 @@ class RemoteSession:
     ) -> Mapping[str, Promise]:
         """Apply effects one after another, each under the fence."""
         with self._lock:
+            if self._clock.monotonic_ms() - self._extended_mono_ms > self._ttl_ms // 3:
+                self._extend()
             records = {effect.id: self._apply(effect) for effect in effects}
             if finish is not None:
                 self._check_held()
                 answer = self._server.send(TaskFulfill(id=self._id, version=self._version, action=finish))
-                records[finish.id] = self._server.promise(self._required(answer))
+                self._required(answer)
                 self._is_held = False
             return records
 
     def _apply(self, effect: Effect) -> Promise:
         if isinstance(effect, PromiseSettle):
             return self._fence(effect)
-        stored = self._fence(_create(effect))
+        stored = self._fence(self._create(effect))
         if effect.state is PromiseState.PENDING or stored.state is not PromiseState.PENDING:
             return stored
         return self._fence(PromiseSettle(id=effect.id, state=effect.state, value=effect.value))
 
+    def _create(self, record: Record) -> PromiseCreate:
+        """Return the request that creates the promise; a timer is addressed where only that arms its deadline (D1)."""
+        tags, target = record.tags, self._server.timer_target
+        if tags.get(TIMER) == "true" and target is not None:
+            tags = {**tags, TARGET: target}
+        return PromiseCreate(id=record.id, timeout_at=record.timeout_at, param=record.param, tags=tags)
+
     def _fence(self, action: PromiseCreate | PromiseSettle) -> Promise:
         self._check_held()
-        request = TaskFence(id=self._id, version=self._version, action=action)
-        return self._server.promise(self._required(self._server.fence(request)))
+        answer = self._server.fence(TaskFence(id=self._id, version=self._version, action=action))
+        if answer.status == BAD_REQUEST and _is_addressed_timer(action):
+            self._server.timer_target = None  # a server that keeps to the specification arms every timer
+            plain = {name: text for name, text in action.tags.items() if name != TARGET}
+            return self._fence(replace(action, tags=plain))
+        return self._server.promise(self._required(answer))
 
     def observe(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Read promises as the server projects them."""
@@ -154,15 +198,21 @@ class RemoteSession:
                 raise RequestRefusedError(answer.status, answer.reason)
 
     def heartbeat(self) -> None:
-        """Extend the lease once half of it has passed. The server does not tell whether it still was ours."""
+        """Extend the lease once half of it has passed; commits extend it from a third on."""
         with self._lock:
-            now = self._clock.monotonic_ms()
-            if not self._is_held or now - self._extended_mono_ms < self._ttl_ms // 2:
-                return
-            self._check_held()
-            refs = (TaskRef(id=self._id, version=self._version),)
-            self._required(self._server.send(TaskHeartbeat(pid=self._pid, tasks=refs)))
-            self._extended_mono_ms = now
+            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 2:
+                self._extend()
+
+    def _extend(self) -> None:
+        """Extend the lease, and ask whether it is ours: the answer to a heartbeat does not tell (protocol section 3.2)."""
+        self._check_held()
+        started = self._clock.monotonic_ms()
+        refs = (TaskRef(id=self._id, version=self._version),)
+        self._required(self._server.send(TaskHeartbeat(pid=self._pid, tasks=refs)))
+        if self._current(TaskState.ACQUIRED) != self._version:
+            self._is_held = False
+            raise TaskNotAcquiredError(self._id, self._version, "another has taken it, or it has ended")
+        self._extended_mono_ms = started
 
     def left_ms(self) -> int:
         """Return how long the lease is ours by our monotonic clock alone."""
@@ -191,5 +241,5 @@ class RemoteSession:
         raise RequestRefusedError(answer.status, answer.reason)
 
 
-def _create(record: Record) -> PromiseCreate:
-    return PromiseCreate(id=record.id, timeout_at=record.timeout_at, param=record.param, tags=record.tags)
+def _is_addressed_timer(action: PromiseCreate | PromiseSettle) -> TypeGuard[PromiseCreate]:
+    return isinstance(action, PromiseCreate) and TARGET in action.tags and action.tags.get(TIMER) == "true"

@@ -38,8 +38,8 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """True for a success; 300, a redirect, is none."""
-        return self.status == 200
+        """True for a success; 300, a redirect, is none. Some servers tell a create by 201."""
+        return 200 <= self.status < 300
 
     @property
     def reason(self) -> str:
@@ -156,7 +156,7 @@ def _read(answer: httpx.Response, corr_id: str) -> Answer:
         raise _AnswerLostError(f"HTTP {answer.status_code} without an answer of the protocol") from error
     if status in _BUSY:
         raise _AnswerLostError(f"status {status}: {body.get('data')}")
-    if status == 200 and head.get("corrId") != corr_id:
+    if 200 <= status < 400 and head.get("corrId") != corr_id:
         raise _AnswerLostError("an answer to another request")
     return Answer(status=status, data=body.get("data"))
 

@@ -16,6 +16,7 @@ from resonate_faas._machine.requests import (
     TaskAcquire,
     TaskFence,
     TaskFulfill,
+    TaskGet,
     TaskHeartbeat,
     TaskRelease,
     TaskSuspend,
@@ -73,39 +74,42 @@ def request_data(request: Request, names: Names) -> tuple[str, Json]:
             return _action(request, names)
         case RegisterListener(awaited=awaited, address=address):
             return "promise.register_listener", {"awaited": names.theirs(awaited), "address": address}
-        case TaskAcquire(id=task_id, version=version, pid=pid, ttl=ttl):
-            return "task.acquire", {"id": names.theirs(task_id), "version": version, "pid": pid, "ttl": ttl}
-        case TaskFence(id=task_id, version=version, action=action):
-            return "task.fence", _with_action(task_id, version, action, names)
-        case TaskFulfill(id=task_id, version=version, action=settle):
-            return "task.fulfill", _with_action(task_id, version, settle, names)
-        case TaskRelease(id=task_id, version=version):
-            return "task.release", {"id": names.theirs(task_id), "version": version}
         case TaskHeartbeat(pid=pid, tasks=tasks):
             refs = [{"id": names.theirs(ref.id), "version": ref.version} for ref in tasks]
             return "task.heartbeat", {"pid": pid, "tasks": refs}
-        case TaskSuspend(id=task_id, version=version, awaited=awaited_ids):
-            theirs = names.theirs(task_id)
-            actions = [
-                {
-                    "kind": "promise.register_callback",
-                    "head": _HEAD,
-                    "data": {"awaited": names.theirs(awaited), "awaiter": theirs},
-                }
-                for awaited in awaited_ids
-            ]
-            return "task.suspend", {"id": theirs, "version": version, "actions": actions}
+        case TaskGet(id=task_id):
+            return "task.get", {"id": names.theirs(task_id)}
+        case TaskAcquire() | TaskFence() | TaskFulfill() | TaskRelease() | TaskSuspend():
+            kind, data = _of_task(request, names)
+            return kind, {"id": names.theirs(request.id), "version": request.version, **data}
         case _:
             raise TypeError(f"{type(request).__name__} is not sent to a remote server")
+
+
+def _of_task(
+    request: TaskAcquire | TaskFence | TaskFulfill | TaskRelease | TaskSuspend, names: Names
+) -> tuple[str, Json]:
+    """Return the kind of a request about one version of a task, and what its data holds besides id and version."""
+    match request:
+        case TaskAcquire(pid=pid, ttl=ttl):
+            return "task.acquire", {"pid": pid, "ttl": ttl}
+        case TaskFence(action=action):
+            return "task.fence", {"action": _envelope(*_action(action, names))}
+        case TaskFulfill(action=settle):
+            return "task.fulfill", {"action": _envelope(*_action(settle, names))}
+        case TaskRelease():
+            return "task.release", {}
+        case TaskSuspend(id=task_id, awaited=awaited):
+            pairs = [{"awaited": names.theirs(one), "awaiter": names.theirs(task_id)} for one in awaited]
+            return "task.suspend", {"actions": [_envelope("promise.register_callback", one) for one in pairs]}
 
 
 _HEAD: Final = {"corrId": "action", "version": PROTOCOL_VERSION}
 
 
-def _with_action(task_id: str, version: int, action: PromiseCreate | PromiseSettle, names: Names) -> Json:
-    kind, data = _action(action, names)
-    inner = {"kind": kind, "head": _HEAD, "data": data}
-    return {"id": names.theirs(task_id), "version": version, "action": inner}
+def _envelope(kind: str, data: Json) -> Json:
+    """Return an action within a request: an envelope too."""
+    return {"kind": kind, "head": _HEAD, "data": data}
 
 
 def _action(request: PromiseCreate | PromiseSettle, names: Names) -> tuple[str, Json]:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import pytest
 
 from resonate_faas._errors import TaskNotAcquiredError
-from resonate_faas._machine.objects import EXTERNAL, TIMER, Promise, PromiseState, Value
+from resonate_faas._machine.objects import EXTERNAL, PARENT, TIMER, Promise, PromiseState, Value
 from resonate_faas._machine.requests import PromiseSettle, Record
 from resonate_faas._ports import Session
 
@@ -257,7 +257,7 @@ def _record(
         id=promise_id,
         timeout_at=now_ms + LATER_MS if timeout_at is None else timeout_at,
         created_at=now_ms,
-        tags={EXTERNAL: "true"} if tags is None else tags,
+        tags={PARENT: promise_id.partition(":")[0], **({EXTERNAL: "true"} if tags is None else tags)},
         state=state,
         value=Value() if state is PromiseState.PENDING else Value(data="MQ=="),
     )
