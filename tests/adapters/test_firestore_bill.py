@@ -90,18 +90,23 @@ class Deployment:
     def run(self, function: str, *args: Any) -> list[int]:
         """Run to the end, message by message; return reads, writes, operations and invocations."""
         self.inner.start(function, *args)
+        self.deliver()
+        assert self.inner.result() is not None
+        return self.taken(called=1)
+
+    def deliver(self) -> None:
+        """Deliver message by message until nothing is under way."""
         while (instant := self._held.next_instant()) is not None:
             self.inner.clock.advance_to(instant)
             self.inner.deliver_due()
-        assert self.inner.result() is not None
-        return self._taken(called=1)
 
     def tick(self) -> list[int]:
         """Sweep where nothing is due."""
         self.inner.server.sweep()
-        return self._taken(called=1)
+        return self.taken(called=1)
 
-    def _taken(self, *, called: int) -> list[int]:
+    def taken(self, *, called: int) -> list[int]:
+        """Return reads, writes, operations and invocations so far; ``called`` requests came from outside."""
         messages = self._queue.executes + self._queue.pokes
         billed = self._bill.billed
         return [billed["reads"], billed["writes"], 2 * messages, messages + called]

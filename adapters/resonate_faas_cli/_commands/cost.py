@@ -1,45 +1,92 @@
-"""``resonate-faas cost``: what workflows of a few shapes cost on AWS, beside what else one could buy there."""
+"""``resonate-faas cost``: what workflows of a few shapes cost, beside what else one could buy there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from resonate_faas_cli._session import AsJson, examples, reporting, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 RANK = 94
-WORKFLOWS = 1_000
+WORKFLOWS: Final = 1_000
+
+_AWS: Final = {
+    "shape": "1,000 of",
+    "write_units": "write units",
+    "read_units": "read units",
+    "messages": "messages",
+    "invocations": "invocations",
+    "dollars": "here",
+    "step_functions_dollars": "Step Functions",
+    "durable_functions_dollars": "durable functions",
+}
+_GOOGLE: Final = {
+    "shape": "1,000 of",
+    "writes": "writes",
+    "reads": "reads",
+    "messages": "messages",
+    "invocations": "invocations",
+    "dollars": "here",
+}
+"""The columns: their names in JSON, and their titles."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        epilog=examples("cost", "cost --price dynamodb-write=0.7625 --price sqs=0.46", "cost --json")
+        epilog=examples("cost", "cost --price dynamodb-write=0.7625 --price sqs=0.46", "cost --gcp --json")
     )(cost)
 
 
 def cost(
+    is_gcp: Annotated[bool, typer.Option("--gcp", help="On Google Cloud, in place of AWS.")] = False,
     price: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DOLLARS", help="Of a million, in place of the list price; repeatable."),
+        typer.Option(metavar="NAME=DOLLARS", help="In place of the list price; repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what 1,000 workflows of a shape cost on AWS.
+    """Show what 1,000 workflows of a shape cost.
 
     Units and requests are counted, not estimated; the tests of this version count them anew. The function's own
     duration comes on top, here as with the others, and so does storage. The others' figures are the fewest
     transitions and operations that the shape could take there.
     """
-    from resonate_faas_cli._costs import PRICED, PRICES, SHAPES, standing  # noqa: PLC0415 - only for this command
+    from resonate_faas_cli import _costs  # noqa: PLC0415 - only for this command
 
-    given = usage(lambda: _parsed(price or (), PRICES))
-    prices = {**PRICES, **given}
-    rows: list[dict[str, Any]] = [
+    listed, priced = (
+        (_costs.PRICES_ON_GOOGLE, _costs.PRICED_ON_GOOGLE) if is_gcp else (_costs.PRICES, _costs.PRICED)
+    )
+    given = usage(lambda: _parsed(price or (), listed))
+    prices = {**listed, **given}
+    rows = _on_google(prices) if is_gcp else _on_aws(prices)
+    standing = _costs.standing_on_google(prices) if is_gcp else _costs.standing(prices)
+    with reporting(as_json=as_json) as out:
+        if as_json:
+            document = {"workflows": WORKFLOWS, "priced": priced, "prices": prices, "shapes": rows}
+            out.document({**document, "standing_dollars_a_month": round(standing, 6)})
+            return
+        columns = _GOOGLE if is_gcp else _AWS
+        out.table(list(columns.values()), [[_cell(name, row[name]) for name in columns] for row in rows])
+        own = ", some prices yours" if given else ""
+        told = ", ".join(f"{name} {dollars:g}" for name, dollars in prices.items())
+        out.lines(
+            [
+                "",
+                f"Dollars per million ({priced}{own}): {told}",
+                f"A deployment that does nothing: ${standing:.2f} a month, for the tick and what waits for messages",
+            ]
+        )
+
+
+def _on_aws(prices: Mapping[str, float]) -> list[dict[str, Any]]:
+    from resonate_faas_cli._costs import SHAPES  # noqa: PLC0415 - as above
+
+    return [
         {
             "shape": shape.name,
             "write_units": shape.usage.writes * WORKFLOWS,
@@ -56,40 +103,31 @@ def cost(
         }
         for shape in SHAPES
     ]
-    with reporting(as_json=as_json) as out:
-        if as_json:
-            document = {"workflows": WORKFLOWS, "priced": PRICED, "prices": prices, "shapes": rows}
-            out.document({**document, "standing_dollars_a_month": round(standing(prices), 6)})
-            return
-        titles = (
-            "1,000 of",
-            "write units",
-            "read units",
-            "messages",
-            "invocations",
-            "here",
-            "Step Functions",
-            "durable functions",
-        )
-        out.table(titles, [_cells(row) for row in rows])
-        own = " with prices of yours" if given else ""
-        listed = ", ".join(f"{name} {dollars:g}" for name, dollars in prices.items())
-        out.lines(
-            [
-                "",
-                f"Dollars per million ({PRICED}{own}): {listed}",
-                f"A deployment that does nothing: ${standing(prices):.2f} a month, for the tick and the polling of its queue",
-            ]
-        )
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    counts = [f"{row[name]:,.0f}" for name in ("write_units", "read_units", "messages", "invocations")]
-    names = ("dollars", "step_functions_dollars", "durable_functions_dollars")
-    return row["shape"], *counts, *(f"${row[name]:.3f}" for name in names)
+def _on_google(prices: Mapping[str, float]) -> list[dict[str, Any]]:
+    from resonate_faas_cli._costs import SHAPES  # noqa: PLC0415 - as above
+
+    return [
+        {
+            "shape": shape.name,
+            "writes": shape.on_google.writes * WORKFLOWS,
+            "reads": shape.on_google.reads * WORKFLOWS,
+            "messages": shape.on_google.messages * WORKFLOWS,
+            "invocations": shape.on_google.invocations * WORKFLOWS,
+            "dollars": round(shape.on_google.dollars(prices) * WORKFLOWS, 6),
+        }
+        for shape in SHAPES
+    ]
 
 
-def _parsed(texts: Sequence[str], known: Any) -> dict[str, float]:
+def _cell(name: str, value: Any) -> str:
+    if name == "shape":
+        return str(value)
+    return f"${value:.3f}" if name.endswith("dollars") else f"{value:,.0f}"
+
+
+def _parsed(texts: Sequence[str], known: Mapping[str, float]) -> dict[str, float]:
     """Return prices by name.
 
     Raises:
