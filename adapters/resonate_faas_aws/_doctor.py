@@ -45,6 +45,7 @@ def diagnose(function: str, *, region: str | None = None, url: str | None = None
     seen = Deployment(function, region, url)
     looks: tuple[tuple[str, Callable[[Deployment], Iterator[Check]]], ...] = (
         ("function", _look_at_function),
+        ("loops", _look_at_loops),
         ("url", _look_at_url),
         ("table", _look_at_table),
         ("queue", _look_at_queue),
@@ -137,6 +138,16 @@ def _look_at_function(seen: Deployment) -> Iterator[Check]:
         )
     else:
         yield ok("function", f"{what}, lease {lease} s")
+
+
+def _look_at_loops(seen: Deployment) -> Iterator[Check]:
+    """Look whether Lambda lets a function call itself through a queue: by default it stops that after 16 rounds."""
+    allowed = seen.client("lambda").get_function_recursion_config(FunctionName=seen.name)["RecursiveLoop"]
+    if allowed == "Allow":
+        yield ok("loops", "a workflow may go round through its queue")
+    else:
+        cure = "Set the function's recursive loop detection to Allow: a workflow would be stopped at its 16th sleep."
+        yield failed("loops", f"RecursiveLoop is {allowed}", cure)
 
 
 def _look_at_url(seen: Deployment) -> Iterator[Check]:

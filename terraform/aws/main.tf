@@ -159,6 +159,13 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_iam_role_policy.function, terraform_data.archive]
 }
 
+# A workflow that sleeps or calls itself goes round through the queue on purpose. Lambda takes that for a loop, and would stop it after
+# 16 rounds; what really loops without getting anywhere backs off and is halted by the tasks' own rule.
+resource "aws_lambda_function_recursion_config" "this" {
+  function_name  = aws_lambda_function.this.function_name
+  recursive_loop = "Allow"
+}
+
 # Whatever calls the function calls this alias; a deployment publishes a version and then moves it, in one step.
 resource "aws_lambda_alias" "live" {
   name             = "live"

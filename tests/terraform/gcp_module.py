@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +16,8 @@ WITHOUT_PROVIDER: Final = ("variables.tf", "settings.tf")
 PROJECT: Final = {"project_id": "my-project", "region": "us-central1", "name": "countdown", "source_dir": "."}
 
 
-@cache
 def gcp() -> Module:
-    """Return the module; parsing takes a quarter of a second."""
+    """Return the module."""
     return module(FOLDER)
 
 

@@ -177,7 +177,7 @@ def test_a_role_that_may_less_can_not_call(deployed: Applied) -> None:
     stranger = signing_as(deployed, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     ran = stranger("get", "launch")
     assert ran.code == 4, ran
-    assert "not authorized to perform: lambda:InvokeFunctionUrl" in ran.err
+    assert "assumed-role/countdown-function/stranger is not autho" in ran.err
 
 
 def doctor(deployed: Applied, *, code: int) -> dict[str, dict[str, str]]:
@@ -193,6 +193,7 @@ def test_the_doctor_finds_nothing_wrong(deployed: Applied) -> None:
     assert {check["verdict"] for check in checks.values()} == {"ok"}
     assert list(checks) == [
         "function",
+        "loops",
         "unsigned request",
         "signed request",
         "table",
@@ -211,7 +212,15 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(deployed: Applied) -> None
     break_things(deployed)
     checks = doctor(deployed, code=1)
     wrong = {name: check for name, check in checks.items() if check["verdict"] == "failed"}
-    assert set(wrong) == {"time to live", "queue", "dead letters", "event source", "tick", "halted tasks"}
+    assert set(wrong) == {
+        "loops",
+        "time to live",
+        "queue",
+        "dead letters",
+        "event source",
+        "tick",
+        "halted tasks",
+    }
     assert all(check["cure"] for check in wrong.values())
     assert "1 messages" in wrong["dead letters"]["saw"]
     assert "ReportBatchItemFailures" in wrong["event source"]["cure"]
@@ -229,6 +238,7 @@ def break_things(deployed: Applied) -> None:
     dead = sqs.get_queue_url(QueueName=f"{NAME}-dead")["QueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody="{}")
     functions = deployed.client("lambda")
+    functions.put_function_recursion_config(FunctionName=NAME, RecursiveLoop="Terminate")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     functions.update_event_source_mapping(UUID=mapping["UUID"], FunctionResponseTypes=[])
     scheduler = deployed.client("scheduler")

@@ -29,6 +29,10 @@ run "defaults" {
     error_message = "versions are published, logs are JSON: the metric filters read fields"
   }
   assert {
+    condition     = aws_lambda_function_recursion_config.this.recursive_loop == "Allow"
+    error_message = "Lambda would stop a workflow at its 16th sleep"
+  }
+  assert {
     condition     = aws_lambda_function_url.this.authorization_type == "AWS_IAM" && aws_lambda_function_url.this.qualifier == "live"
     error_message = "the URL belongs to the alias and is closed"
   }
