@@ -92,6 +92,19 @@ async def gather_three(ctx: Context, _order: Order) -> list[str]:
     return [await begun, *words, await ctx.run(note, "end")]
 
 
+@shape("a", "b", gives=lambda _: ["a!", "b!", True, "x.", "end."])
+async def patches(ctx: Context, _order: Order) -> list[Any]:
+    words = [await named(ctx, "a")] if ctx.patched("asks") else []
+    begun = ctx.run(patched_child)
+    words.append(await named(ctx, "b"))
+    said = await begun
+    return [*words, ctx.patched("asks") and ctx.patched("ends"), said, await ctx.run(note, "end")]
+
+
+async def patched_child(ctx: Context) -> str:
+    return await ctx.run(note, "x" if ctx.patched("asks") else "y")
+
+
 @shape("a", "b", "c", gives=lambda _: [["a!", "x."], ["b!", ["gated c!.", None]]])
 async def nested_gather(ctx: Context, _order: Order) -> list[Any]:
     left = ctx.gather(named(ctx, "a"), ctx.run(note, "x"))
