@@ -11,13 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Final
 
-from resonate_faas._deployment import PREFIX, Source
+import httpx
+
+from resonate_faas._deployment import PREFIX, SWEEP_S_MAX, Source
 from resonate_faas._diagnosis import Check, failed, ok, skipped
 from resonate_faas._errors import ConfigurationError
 from resonate_faas_gcp._doctor_apis import Answer, GoogleApis, Json, unseen
 from resonate_faas_gcp._doctor_parts import look_at_indexes, look_at_queues, look_at_tick
 from resonate_faas_gcp._doctor_trigger import look_at_trigger
 from resonate_faas_gcp._settings import CloudSettings
+
+TIMEOUT_S: Final = 60.0
+"""A cold start is waited for."""
+
+SWEEP_S: Final = 60
+"""What terraform/gcp and the handler take where nothing is said."""
 
 TERRAFORM: Final = "Apply terraform/gcp again."
 PLACEHOLDER: Final = "x" * 64
@@ -48,20 +56,18 @@ def diagnose(
     Yields:
         The checks, in the order in which a call travels. One that the credentials have no right to make is skipped.
     """
-    apis = GoogleApis(environment)
-    try:
+    with httpx.Client(timeout=TIMEOUT_S) as client:
+        apis = GoogleApis(client, environment)
         found = project or apis.project
         if found is None:
             yield failed("project", "the credentials name none", "Say which: --project PROJECT")
             return
         seen = Deployment(name, project=found, region=region, url=url, apis=apis)
         yield from _look_at_function(seen)
-        yield from look_at_trigger(seen.url, token or seen.own_token)
+        yield from look_at_trigger(client, seen.url, token or seen.own_token)
         yield from _look_at_database(seen)
         yield from look_at_queues(apis, seen.queues)
         yield from look_at_tick(apis, seen.tick, seen.tick_target, now_s())
-    finally:
-        apis.close()
 
 
 class Deployment:
@@ -124,8 +130,10 @@ class Deployment:
     def queues(self) -> tuple[str, ...]:
         """The whole names of its queues."""
         own = self.setting("QUEUE", f"{self.place}/queues/{self.name}")
-        others = Source(self.environment).mapping("QUEUES")
-        return (own, *others.values())
+        try:
+            return (own, *Source(self.environment).mapping("QUEUES").values())
+        except ConfigurationError:  # the check of the settings tells it
+            return (own,)
 
     @property
     def tick(self) -> str:
@@ -136,7 +144,11 @@ class Deployment:
     def tick_target(self) -> tuple[str, str, int]:
         """What the tick should ask, as which account, and how often in seconds."""
         account = self.setting("TICK_ACCOUNT", self._account("tick"))
-        return f"{self.own_url}/tick", account, int(self.setting("SWEEP_SECONDS", "60"))
+        try:
+            interval_s = Source(self.environment).whole("SWEEP_SECONDS", None, least=1, most=SWEEP_S_MAX)
+        except ConfigurationError:  # as above
+            interval_s = None
+        return f"{self.own_url}/tick", account, interval_s or SWEEP_S
 
     def own_token(self) -> Answer:
         """Return a token of the account that people call as, if the credentials may make one."""

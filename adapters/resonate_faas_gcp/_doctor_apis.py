@@ -16,7 +16,6 @@ from resonate_faas._diagnosis import Check, failed, skipped
 
 Json = dict[str, Any]
 
-TIMEOUT_S: Final = 20.0
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
 """gcloud's own variables for an interface that is reached elsewhere, behind a private endpoint say."""
@@ -56,16 +55,13 @@ class GoogleApis:
     """Google's REST interfaces.
 
     Args:
+        client: to ask with.
         environment: of this process.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, client: httpx.Client, environment: Mapping[str, str]) -> None:
+        self._client = client
         self._environment = environment
-        self._client = httpx.Client(timeout=TIMEOUT_S)
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._client.close()
 
     @property
     def project(self) -> str | None:

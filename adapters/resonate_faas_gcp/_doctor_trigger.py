@@ -11,39 +11,39 @@ import httpx
 from resonate_faas._diagnosis import Check, failed, ok, skipped
 from resonate_faas_gcp._doctor_apis import Answer, json_of
 
-TIMEOUT_S: Final = 60.0
-"""A cold start is waited for."""
-
 PROTOCOL_VERSION: Final = "2026-04-01"
 HALTED_SHOWN: Final = 5
 HALTED_MAX: Final = 1_000
+_NOT_SENT: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 _LOGS: Final = "Look at its log: gcloud functions logs read NAME --gen2 --region REGION"
 
 
-def look_at_trigger(url: str, token: str | Callable[[], Answer]) -> Iterator[Check]:
+def look_at_trigger(client: httpx.Client, url: str, token: str | Callable[[], Answer]) -> Iterator[Check]:
     """Look at the function through its URL.
 
     Args:
+        client: to ask with.
         url: without a slash at its end.
         token: of a caller, or what asks for one.
     """
-    with httpx.Client(timeout=TIMEOUT_S) as client:
-        try:
-            health = client.get(f"{url}/health")
-        except httpx.HTTPError as error:
-            yield failed("reachable", f"{url}: {type(error).__name__}: {error}", "Check the URL.")
-            return
-        reached = _reached(url, health)
-        yield reached
-        if reached.cure:
-            return
-        yield _strangers(client.post(f"{url}/tick", json={}))
-        given, why = _token(token)
-        if given is None:
-            yield skipped("callers", why)
-            yield skipped("halted tasks", "without a token they can't be seen")
-            return
-        yield from _look_as_caller(client, url, {"authorization": f"Bearer {given}"})
+    try:
+        yield from _look(client, url, token)
+    except _NOT_SENT as error:
+        yield failed("reachable", f"{url}: {type(error).__name__}: {error}", "Check the URL, and the token.")
+
+
+def _look(client: httpx.Client, url: str, token: str | Callable[[], Answer]) -> Iterator[Check]:
+    reached = _reached(url, client.get(f"{url}/health"))
+    yield reached
+    if reached.cure:
+        return
+    yield _strangers(client.post(f"{url}/tick", json={}))
+    given, why = _token(token)
+    if given is None:
+        yield skipped("callers", why)
+        yield skipped("halted tasks", "without a token they can't be seen")
+        return
+    yield from _look_as_caller(client, url, {"authorization": f"Bearer {given}"})
 
 
 def _reached(url: str, health: httpx.Response) -> Check:

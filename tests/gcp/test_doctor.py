@@ -213,6 +213,18 @@ def set_(*path: Any, to: Any) -> Callable[[Any], None]:
             "settings",
             "RESONATE_FAAS_LEASE_SECONDS",
         ),
+        (
+            "function",
+            set_("serviceConfig", "environmentVariables", "RESONATE_FAAS_QUEUES", to="{"),
+            "settings",
+            "RESONATE_FAAS_QUEUES must be a JSON object",
+        ),
+        (
+            "function",
+            set_("serviceConfig", "environmentVariables", "RESONATE_FAAS_SWEEP_SECONDS", to="often"),
+            "settings",
+            "RESONATE_FAAS_SWEEP_SECONDS must be a whole number",
+        ),
         ("database", set_("type", to="DATASTORE_MODE"), "database", "DATASTORE_MODE"),
         ("indexes", lambda body: body["indexes"].pop(0), "indexes", "missing: shard, due"),
         ("indexes", set_("indexes", 1, "state", to="CREATING"), "indexes", "shard, states, key is CREATING"),
@@ -287,9 +299,12 @@ def test_a_paused_queue_is_told(world: World) -> None:
 
 
 class TestTrigger:
-    def test_a_function_that_does_not_answer_is_told(self, world: World) -> None:
-        wrong = world.wrong(url="http://127.0.0.1:1")
-        assert list(wrong) == ["reachable"]
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no url", "http://[", "ftp://here.example"])
+    def test_a_function_that_does_not_answer_is_told(self, world: World, url: str) -> None:
+        assert list(world.wrong(url=url)) == ["reachable"]
+
+    def test_a_token_that_can_not_be_sent_is_told(self, world: World) -> None:
+        assert list(world.wrong(token="tokén")) == ["reachable"]
 
     def test_a_platform_that_checks_callers_itself_is_told(self, world: World) -> None:
         wrong = world.wrong(url=f"{world.rest.url}/private")
