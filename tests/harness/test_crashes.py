@@ -97,8 +97,20 @@ async def sound(ctx: Context, amount: int) -> list[Any]:
     tries = await ctx.options(retry=Constant(delay=0.5)).run(flaky)
     answer = await ctx.promise(str, timeout=timedelta(days=7))
     await ctx.sleep(timedelta(days=7))
-    await ctx.detached(child, amount + 2)
     return [began, receipts, tries, answer, ctx.uuid4()]
+
+
+@resonate.register
+async def passes_on(ctx: Context) -> int:
+    number = ctx.random.randint(1, 1_000_000)
+    await ctx.detached(child, 5)
+    return number
+
+
+@resonate.register
+async def asks(ctx: Context) -> str:
+    await ctx.sleep(60)
+    return await ctx.promise(str)
 
 
 @resonate.register
@@ -135,6 +147,37 @@ async def mutates(ctx: Context) -> int:
 async def outside_a_step(ctx: Context) -> None:
     ctx.get_dependency("bank").charge(5, "always-the-same")
     await ctx.sleep(60)
+
+
+def flaky_no_more(number: int) -> str:
+    return str(number)
+
+
+@resonate.register
+async def branches(ctx: Context) -> None:
+    await (ctx.run(charge, 1) if next(NUMBERS) % 2 else ctx.run(flaky_no_more, 1))
+    await ctx.run(charge, 2)
+
+
+@resonate.register
+async def wavers(ctx: Context) -> None:
+    if not CALM:
+        CALM.append(1)
+        await ctx.run(charge, 1)
+
+
+CALM: list[int] = []
+
+
+def charge_in_a_thread(step: StepContext) -> None:
+    thread = threading.Thread(target=charge, args=(step, 5))
+    thread.start()
+    thread.join()
+
+
+@resonate.register
+async def in_a_thread(ctx: Context) -> None:
+    await ctx.run(charge_in_a_thread)
 
 
 @resonate.register
@@ -182,6 +225,10 @@ def test_a_sound_workflow_survives_a_crash_at_every_operation(harness: Harness) 
     assert kinds == {"read", "write", "send", "effect"}
     assert {cut for _, cut in expected} == set(Cut)
     assert done.findings == ()
+
+
+def test_what_a_workflow_detaches_is_followed_to_its_end(harness: Harness) -> None:
+    assert harness.crash_matrix(passes_on).runs > 40
 
 
 def test_every_cut_is_really_made(harness: Harness) -> None:
@@ -245,6 +292,21 @@ def test_an_effect_of_the_workflow_itself(harness: Harness) -> None:
     assert "move the effect into a step" in text
 
 
+def test_another_branch_after_a_crash(harness: Harness) -> None:
+    text = report(harness, branches)
+    assert "it did not come through: AssertionError: 'branches-1' can't go on: " in text
+    assert "branches-1:1" in text
+
+
+def test_other_operations_from_run_to_run(harness: Harness) -> None:
+    assert "the workflow makes other operations from run to run" in report(harness, wavers)
+
+
+def test_an_effect_from_a_thread_of_the_step_is_the_step_s(harness: Harness) -> None:
+    harness.run(in_a_thread)
+    assert [(one.name, one.step_id) for one in harness.effects] == [("charge", "in_a_thread-1:1")]
+
+
 def test_state_kept_between_invocations(harness: Harness) -> None:
     text = report(harness, remembers)
     assert "the record remembers-1 is another" in text
@@ -267,12 +329,12 @@ def test_a_step_may_be_allowed_to_differ(harness: Harness) -> None:
 
 def test_a_scenario_drives_the_fresh_harness_itself(harness: Harness) -> None:
     def scenario(fresh: Harness) -> Any:
-        run = fresh.start(sound, 0, id="mine")
+        run = fresh.start(asks, id="mine")
         fresh.advance(60)
         fresh.resolve("by hand")
         return run.state, run.result()
 
-    assert harness.crash_matrix(scenario=scenario).runs > 50
+    assert harness.crash_matrix(scenario=scenario).runs > 20
     assert harness.runs == ()
 
 

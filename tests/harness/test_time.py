@@ -61,7 +61,7 @@ def stumble(step: StepContext, times: int) -> int:
 
 @resonate.register
 async def stubborn(ctx: Context, times: int) -> int:
-    return await ctx.options(retry=Constant(delay=3600)).run(stumble, times)
+    return await ctx.options(retry=Constant(delay=600)).run(stumble, times)
 
 
 @resonate.register
@@ -124,11 +124,11 @@ def test_a_result_stops_the_time_at_its_instant_while_others_go_on(harness: Harn
 
 def test_retries_and_timeouts_skip_too(harness: Harness) -> None:
     assert harness.run(stubborn, 5) == 6
-    assert harness.now == START + timedelta(hours=5)
+    assert harness.now == START + timedelta(minutes=50)
     assert harness.history().call(stumble).attempts == 6
     with pytest.raises(PromiseTimeoutError) as caught:
         harness.run(impatient)
-    assert harness.now == START + timedelta(hours=5, minutes=1)
+    assert harness.now == START + timedelta(minutes=51)
     assert "promise → rejected_timedout" in caught.value.__notes__[-1]
 
 
@@ -168,6 +168,21 @@ def test_an_invocation_says_more(harness: Harness) -> None:
     with pytest.raises(PromiseTimeoutError):
         run.result()
     assert (run.id, harness.now) == ("mine", START + 1.5 * DAY)
+
+
+def test_a_step_that_never_stops_failing_fails_the_test_instead_of_retrying_for_days(
+    harness: Harness, resonate_harness: Callable[..., Harness]
+) -> None:
+    words = r"the step stumble\(1000\) \(stubborn-1:1\) failed 100 times, the last time with ConnectionError\('not yet'\)"
+    with pytest.raises(AssertionError, match=words):
+        harness.run(stubborn, 1000)
+    assert harness.now == START + timedelta(minutes=990)
+    assert resonate_harness(resonate, attempts_max=5).run(stubborn, 3) == 4
+
+
+def test_an_invocation_without_an_id_gets_the_next_one(harness: Harness) -> None:
+    assert harness.start(Invocation(function="nap", args=[1])).id == "nap-1"
+    assert harness.start(Invocation(function="nap", args=[1]), id="mine").id == "mine"
 
 
 def test_wrong_arguments_and_names_are_refused_at_once(harness: Harness) -> None:

@@ -80,6 +80,18 @@ def undisturbed(sibling: Sibling, scenario: Scenario) -> Trial:
     return calm
 
 
+def _against(calm: Trial, trial: Trial, where: str, may_differ: Collection[str]) -> Iterator[Finding]:
+    """Yield what is wrong with a run, measured by the undisturbed one; one that failed is not compared any further."""
+    if trial.failure is None:
+        yield from compared(calm.story, trial.story, where, may_differ)
+        return
+    yield from rerun(trial.story, where, may_differ)
+    what = f"it did not come through: {type(trial.failure).__name__}: {trial.failure}"
+    yield Finding(
+        what=what, cure=f"{RECORDED_ONLY}; let each step do the same when it runs again", where=where
+    )
+
+
 def crash_matrix(sibling: Sibling, scenario: Scenario, may_differ: Collection[str]) -> Report:
     """Run a scenario once for each way to crash at each operation; see :meth:`Harness.crash_matrix`."""
     calm = undisturbed(sibling, scenario)
@@ -95,7 +107,7 @@ def crash_matrix(sibling: Sibling, scenario: Scenario, may_differ: Collection[st
         if not trial.knife.fell:
             what = "the workflow makes other operations from run to run, even before anything is disturbed"
             findings.append(Finding(what=what, cure=RECORDED_ONLY, where=where))
-        findings += compared(calm.story, trial.story, where, may_differ)
+        findings += _against(calm, trial, where, may_differ)
     return concluded("crash_matrix", len(cuts) + 1, findings)
 
 
@@ -113,7 +125,7 @@ def twice(sibling: Sibling, scenario: Scenario, may_differ: Collection[str]) -> 
         for one in differences
         if one.run.function not in may_differ
     ]
-    findings += compared(calm.story, trial.story, "", may_differ)
+    findings += _against(calm, trial, "", may_differ)
     return concluded("twice", 2, findings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +30,7 @@ from resonate_faas.testing._harness.run import Run, Schedule
 from resonate_faas.testing._harness.runner import Difference
 from resonate_faas.testing._harness.stubs import name_of
 from resonate_faas.testing._harness.texts import moment
-from resonate_faas.testing._harness.world import Plan, World, milliseconds_of
+from resonate_faas.testing._harness.world import ATTEMPTS_MAX, Plan, World, milliseconds_of
 
 Setup = Callable[["Harness"], None]
 DAY_MS = 86_400_000
@@ -54,6 +55,7 @@ class Harness(Outside):
         promises_max: records of one root, in memory.
         guard: what becomes of a workflow that does, outside its steps, what a replay can't repeat (clock, random
             numbers, files, network): in memory "error" fails the test at once, with the line; "warn" and "off" don't.
+        attempts_max: a step that fails this often fails the test, in memory: it would be retried for days.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Harness(Outside):
         worker: WorkerSettings | None = None,
         promises_max: int = PROMISES_MAX,
         guard: Guard = "error",
+        attempts_max: int = ATTEMPTS_MAX,
     ) -> None:
         plan = Plan(
             resonate=resonate,
@@ -75,6 +78,7 @@ class Harness(Outside):
             worker=worker or WorkerSettings(heartbeats=False),
             promises_max=promises_max,
             guard=guard,
+            attempts_max=attempts_max,
         )
         place: Place = World(plan) if url is None else Deployment(url, token=token, wait_s=wait_s)
         self._settle_in(plan, setup, place)
@@ -124,12 +128,13 @@ class Harness(Outside):
             ArgumentsError: the arguments do not fit; nothing was stored.
         """
         if isinstance(workflow, Invocation):
-            wanted = workflow
+            wanted = replace(workflow, id=workflow.id or id)
         else:
             name = workflow if isinstance(workflow, str) else name_of(workflow, self._plan.resonate.registry)
-            wanted = Invocation(function=name, args=args, kwargs=kwargs, id=id or self._next_id(name))
-        self._place.invoke(wanted)
-        run = Run(self, wanted.id or "", wanted.function)
+            wanted = Invocation(function=name, args=args, kwargs=kwargs, id=id)
+        promise_id = wanted.id or self._next_id(wanted.function)
+        self._place.invoke(replace(wanted, id=promise_id))
+        run = Run(self, promise_id, wanted.function)
         self._runs.append(run)
         return run
 
@@ -395,6 +400,7 @@ class Harness(Outside):
             answers=list(plan.answers),
             dependencies={} if self._setup is not None else self._copied(sibling, dict(world.dependencies)),
             guard=plan.guard,
+            attempts_max=plan.attempts_max,
         )
         sibling._settle_in(fresh, self._setup, World(fresh, knife=knife, again=again))
         return sibling

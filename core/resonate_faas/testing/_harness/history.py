@@ -171,10 +171,15 @@ def is_attempt(promise_id: str) -> bool:
 
 
 def place(promise_id: str) -> tuple[int, ...]:
-    """Return the place in the tree, for sorting: depth first, in call order."""
+    """Return the place in the tree, for sorting: depth first, in call order; patches, which have no number, first."""
     path = promise_id.partition(":")[2]
     segments = path.split(".") if path else []
-    return tuple(int(one.strip(f"a{REMOTE_MARK}") or 0) for one in segments)
+    return tuple(_number(one) for one in segments)
+
+
+def _number(segment: str) -> int:
+    digits = segment.strip(f"a{REMOTE_MARK}")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _entry(

@@ -75,6 +75,7 @@ class Ledger:
         effects: as they were declared.
         strays: those of them that the workflow's own code did.
         is_driving: an activation is under way, or a replay.
+        current: the step that runs; steps run one after another, so an effect is its, whichever thread declares it.
     """
 
     knife: Knife
@@ -82,6 +83,7 @@ class Ledger:
     effects: list[Effect] = field(default_factory=list)
     strays: list[Effect] = field(default_factory=list)
     is_driving: bool = False
+    current: StepRun | None = None
 
     def begin(self, launch: Launch) -> StepRun:
         """Note that a step is run."""
@@ -98,12 +100,13 @@ class Ledger:
         self.runs.append(run)
         return run
 
-    def declare(self, name: str, payload: Any, key: str | None, run: StepRun | None) -> bool:
+    def declare(self, name: str, payload: Any, key: str | None) -> bool:
         """Note an effect; return whether the world outside sees it for the first time.
 
         Raises:
             Crash: the process dies here.
         """
+        run = self.current
         cut = self.knife.meet(f"effect {name}", EFFECT) if run is not None else None
         is_new = key is None or all((one.name, one.key) != (name, key) for one in self.effects)
         effect = Effect(
@@ -122,8 +125,8 @@ class Ledger:
         return is_new
 
 
-CURRENT: Final[ContextVar[tuple[Ledger, StepRun] | None]] = ContextVar("resonate_faas_step", default=None)
-"""The step that runs: an effect finds its world by it, whichever harness object the fake holds."""
+CURRENT: Final[ContextVar[Ledger | None]] = ContextVar("resonate_faas_ledger", default=None)
+"""The ledger of the world whose step runs: an effect finds it, whichever harness object the fake holds."""
 
 
 class Watched:

@@ -126,11 +126,9 @@ class Outside:
 
     def _declare(self, name: str, payload: Any, key: str | None) -> bool:
         current = CURRENT.get()
-        if current is not None:
-            return current[0].declare(name, payload, key, current[1])
-        return (
-            self._place.ledger.declare(name, payload, key, None) if isinstance(self._place, World) else True
-        )
+        if current is None and isinstance(self._place, World):
+            current = self._place.ledger
+        return current is None or current.declare(name, payload, key)
 
     @property
     def effects(self) -> tuple[Effect, ...]:

@@ -23,6 +23,10 @@ OUTCOMES = (Exception, WorkflowInterrupt, asyncio.CancelledError, GeneratorExit)
 """What a step may end with; anything else, a crash or a Ctrl-C, ends the test."""
 
 
+class StepKeepsFailingError(AssertionError):
+    """A step failed too often for a test: with a virtual clock, days of retries would be minutes of real time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A step that did not come to the same when it was executed again.
@@ -46,12 +50,14 @@ class StepRunner:
         ledger: notes each run.
         stubs: by name.
         dependencies: for steps with a context.
+        attempts_max: a step that fails this often fails the test.
         again: executes each step that succeeded a second time, and tells of differences; None: once.
     """
 
     ledger: Ledger
     stubs: Mapping[str, Stub]
     dependencies: Mapping[str, Any]
+    attempts_max: int
     again: list[Difference] | None = field(default=None)
 
     def start(self, launch: Launch, done: Done) -> None:
@@ -60,6 +66,7 @@ class StepRunner:
         Raises:
             Crash: the process dies in it.
             StubExhaustedError: its stub has no more outcomes.
+            StepKeepsFailingError: it failed ``attempts_max`` times.
         """
         spare = _copied(launch) if self.again is not None else launch
         run = self.ledger.begin(launch)
@@ -68,6 +75,12 @@ class StepRunner:
         except StubExhaustedError:
             raise
         except OUTCOMES as error:
+            if run.attempt >= self.attempts_max:
+                words = (
+                    f"the step {run.call} ({run.id}) failed {run.attempt} times, the last time with {error!r}"
+                )
+                cure = "bound its retries, stub it, or give Harness(attempts_max=...)"
+                raise StepKeepsFailingError(f"{words}: {cure}") from error
             done(launch.id, None, error)
             return
         if self.again is not None:
@@ -81,8 +94,15 @@ class StepRunner:
         """Nothing runs."""
 
     def _execute(self, launch: Launch, run: StepRun) -> Any:
+        self.ledger.current = run
+        try:
+            return self._called(launch)
+        finally:
+            self.ledger.current = None
+
+    def _called(self, launch: Launch) -> Any:
         def call() -> Any:
-            CURRENT.set((self.ledger, run))
+            CURRENT.set(self.ledger)
             stub = self.stubs.get(launch.function.name)
             if stub is not None:
                 return stub.perform(launch, lambda: self._context(launch))

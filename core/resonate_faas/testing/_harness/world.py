@@ -39,6 +39,7 @@ from resonate_faas.testing._harness.stubs import Stub, StubbedRegistry
 from resonate_faas.testing._memory_queue import MemoryQueue
 from resonate_faas.testing._memory_store import MemoryStore
 
+ATTEMPTS_MAX: Final = 100
 ROOTS_MAX: Final = 100
 """A world in which more executions were started is taken for one that never ends."""
 
@@ -124,6 +125,7 @@ class Plan:
         worker: the worker's settings.
         promises_max: records of one root.
         guard: what becomes of a workflow that does what a replay can't repeat.
+        attempts_max: a step that fails this often fails the test.
     """
 
     resonate: Resonate
@@ -134,6 +136,7 @@ class Plan:
     answers: list[Answer] = field(default_factory=list)
     dependencies: dict[str, Any] = field(default_factory=dict)
     guard: Guard = "error"
+    attempts_max: int = ATTEMPTS_MAX
 
 
 class World:
@@ -183,7 +186,9 @@ class World:
             worker=plan.worker,
             promises_max=plan.promises_max,
             links=Links("http://test.invalid", b"0123456789abcdef"),
-            runner=lambda: StepRunner(self.ledger, plan.stubs, self.dependencies, self.again),
+            runner=lambda: StepRunner(
+                self.ledger, plan.stubs, self.dependencies, plan.attempts_max, self.again
+            ),
             guard=plan.guard,
         )
 
@@ -195,9 +200,10 @@ class World:
 
     def invoke(self, wanted: Invocation) -> None:
         """Start an execution. Its birth is fixed, so that random draws and detached ids repeat from run to run."""
+        is_new = wanted.id not in self.store.objects
         made = self.outside.client.invoke(wanted)
         row = self.store.read((made.id,))[made.id]
-        if isinstance(row.object, PromiseObject):
+        if is_new and isinstance(row.object, PromiseObject):
             born = replace(row.object, birth=f"{made.promise.created_at}-{made.id[-32:]}")
             self.store.write({made.id: row.revision}, {made.id: born}, row.nonce)
 
