@@ -10,7 +10,16 @@ from resonate_faas._machine.objects import Value
 from resonate_faas._optimistic import Stored
 from resonate_faas._ports import Versioned
 from resonate_faas_aws._calls import Calls
-from resonate_faas_aws._items import Item, Payload, decode_item, decode_payload, digest_of, key_item, marks_of
+from resonate_faas_aws._items import (
+    Item,
+    Payload,
+    decode_item,
+    decode_payload,
+    digest_of,
+    key_item,
+    marks_of,
+    time_to_live,
+)
 from resonate_faas_aws._keys import RECORDS, VALUE, Place, place_behind, place_of
 from resonate_faas_aws._writing import Kept
 
@@ -125,7 +134,7 @@ class Reader:
         values = _values(place, item, {(partition, beside["sk"]["S"]): beside for beside in payloads})
         whole = decode_item(item, values or {})
         if values is not None and whole.object is not None:
-            self._learn(whole.object.id, whole.revision, item, values)
+            self._learn(whole.object.id, whole, item, values)
         elif whole.object is not None:
             whole = self.snapshot((whole.object.id,))[whole.object.id]
         return [] if whole.object is None else [whole]
@@ -194,14 +203,15 @@ class Reader:
             if values is None:
                 return None
             found[key] = decode_item(item, values)
-            self._learn(key, found[key].revision, item, values)
+            self._learn(key, found[key], item, values)
         return found
 
-    def _learn(self, key: str, revision: int, item: Item, values: Mapping[str, Value]) -> None:
-        if values:
+    def _learn(self, key: str, found: Stored, item: Item, values: Mapping[str, Value]) -> None:
+        """Remember what is kept aside, unless it has a time to live: what is written without must be written anew."""
+        if values and found.object is not None and not time_to_live(found.object):
             marks = marks_of(item)
             self._kept.put(
-                key, revision, {slot: Payload(marks[slot], digest_of(values[slot])) for slot in marks}
+                key, found.revision, {slot: Payload(marks[slot], digest_of(values[slot])) for slot in marks}
             )
 
 

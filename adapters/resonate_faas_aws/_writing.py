@@ -180,7 +180,8 @@ def plan(
             beside = payload_item(place, slot, payload.mark, change.values[slot]) | lives
             actions.append({"Put": {"TableName": table, "Item": beside}})
         actions += [_ending(table, payload_key(place, slot), lives) for slot in change.ending]
-        revisions[change.key], payloads[change.key] = revision, held
+        # One that has a time to live is forgotten: a later write without it must write the payload anew.
+        revisions[change.key], payloads[change.key] = revision, {} if lives else held
     if room < 0:
         raise LimitExceededError(
             "the number of items in one transaction", ACTIONS_MAX, "fewer large payloads in one request"

@@ -13,7 +13,7 @@ from tests.emulators.ministack import Emulator, found_or_skip, running
 from resonate_faas._machine.objects import Value
 from resonate_faas._retention import CHUNK
 from resonate_faas.testing import StoreContract
-from resonate_faas.testing._kit import drop, promise_object, put
+from resonate_faas.testing._kit import done, drop, look_at, promise_object, put
 from resonate_faas_aws import DynamoDBStore, create_table, dynamodb_client
 from resonate_faas_aws._dynamodb_table import TTL_ATTRIBUTE
 
@@ -62,6 +62,18 @@ def test_a_time_to_live_is_on_the_item_and_on_those_of_its_payloads(
     assert times_to_live(client, store) == {"1795348679"}
     put(store, *objects)
     assert times_to_live(client, store) == {None}
+
+
+def test_a_record_that_lives_again_takes_its_payloads_back_from_the_time_to_live(
+    store: DynamoDBStore, client: Any
+) -> None:
+    """Written by a process that has only read it, with the same payload: else a live record would lose it in a week."""
+    stored = promise_object("root:1", param=Value(data="x" * 10_000))
+    put(store, replace(stored, kept_until=1_000))
+    other = DynamoDBStore(store.table, client=client)
+    other.transact(("root:1",), lambda _: done({"root:1": stored}))
+    assert times_to_live(client, store) == {None}
+    assert look_at(store, "root:1") == stored
 
 
 def test_a_whole_chunk_of_retention_is_marked_and_deleted_with_its_payloads(

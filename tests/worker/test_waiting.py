@@ -132,7 +132,8 @@ def test_a_delivery_while_another_holds_the_task_is_done_with_one_poke_for_the_l
     read: list[str] = []
     world.store.on_history = lambda: read.append("history")
     assert other.deliver(message) is Ended.NOTHING
-    assert read == [], "nobody reads ten thousand records to be told that it is not its turn"
+    ahead = int(world.store.reads_at_once)  # the first page, beside the task
+    assert len(read) <= ahead, "nobody reads ten thousand records to be told that it is not its turn"
     assert len(world.queue) == held + 1
     assert pokes(world.queue.held())[-1] == EPOCH_MS + LEASE_MS
     assert len(world.store.written) == writes, "nothing was written"
