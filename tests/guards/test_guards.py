@@ -15,7 +15,10 @@ from tests.guards.deeds import AUDITED, CALLED, CLEAN
 
 from resonate_faas import Context, Guard, Resonate
 from resonate_faas._machine.objects import PromiseState
+from resonate_faas._node import Node
+from resonate_faas._worker import Ended, WorkerSettings
 from resonate_faas.testing import MemoryDeployment
+from resonate_faas.testing._deployment import TARGET
 
 Body = Callable[..., Any]
 SEES_CALLS = sys.version_info >= (3, 12)
@@ -133,6 +136,25 @@ def test_swallowing_the_refusal_does_not_help(body: Body) -> None:
 
 
 def test_a_guard_of_the_node_replaces_that_of_the_code() -> None:
+    resonate = Resonate(guard="off")
+    resonate.register(name="flow")(deeds.opens)
+    deployment = MemoryDeployment(resonate)
+    node = Node(
+        resonate,
+        deployment.store,
+        deployment.queue,
+        clock=deployment.clock,
+        target=TARGET,
+        worker=WorkerSettings(heartbeats=False),
+        guard="error",
+    )
+    deployment.start("flow")
+    assert node.worker.activate("root") is Ended.RELEASED
+    deployment.settle(until_ms=deployment.clock.now_ms() + 60_000)
+    assert deployment.result() == ""
+
+
+def test_there_are_three_guards() -> None:
     with pytest.raises(ValueError, match="guard must be one of warn, error, off"):
         Resonate(guard="loud")  # type: ignore[arg-type]
 
