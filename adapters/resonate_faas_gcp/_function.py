@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote, urlsplit
@@ -49,7 +48,6 @@ def served(instance: Instance, timeout_ms: int) -> Function:
         timeout_ms: from the beginning of a request until the process may be stopped.
     """
     clock, ending = SystemClock(), Ending(instance.stop)
-    _keep_slashes()
 
     def function(request: flask.Request) -> flask.Response:
         """Answer one request."""
@@ -64,13 +62,6 @@ def served(instance: Instance, timeout_ms: int) -> Function:
             return http_answer(response, request.method)
 
     return function
-
-
-def _keep_slashes() -> None:
-    """Let an id hold two slashes: Flask would send whoever asks for it elsewhere. functions-framework has its app at hand."""
-    flask = sys.modules.get("flask")
-    if flask is not None and flask.has_app_context():
-        flask.current_app.url_map.merge_slashes = False
 
 
 def http_request(request: flask.Request, *, body_bytes_max: int = BODY_BYTES_MAX) -> HttpRequest:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from tests.packaging.tree import ROOT
 
 from resonate_faas import ConfigurationError
 from resonate_faas._deployment import Source
@@ -100,3 +102,28 @@ def test_emulators_are_named_by_the_environment() -> None:
     )
     assert (settings.firestore_emulator, settings.tasks_emulator) == ("127.0.0.1:8080", "127.0.0.1:8123")
     assert (settings.certs_url, settings.issuers) == ("http://127.0.0.1:9000/certs", ("https://issuer.test",))
+
+
+class Asked(Source):
+    """Remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(NEEDED)
+        self.asked: set[str] = set()
+
+    def _value(self, name: str) -> Any:
+        self.asked.add(f"RESONATE_FAAS_{name}")
+        return super()._value(name)
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    source = Asked()
+    CloudSettings.read(source, {})
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    common, _, google = page.partition("## On Google Cloud")
+    listed = {
+        name
+        for section in (common.partition("## On AWS")[0], google)
+        for name in re.findall(r"^\| `(RESONATE_FAAS_\w+)`", section, re.MULTILINE)
+    }
+    assert listed == source.asked
