@@ -122,7 +122,11 @@ def test_the_same_id_with_anything_else_is_a_conflict_and_changes_nothing(
 
 def test_arguments_by_position_and_by_name_are_the_same_call(node: Node) -> None:
     first = invoke(node.client, "order", "tea", 2, id="root")
-    for args, kwargs in [(("tea",), {"count": 2}), ((), {"count": 2, "item": "tea"})]:
+    spellings: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+        (("tea",), {"count": 2}),
+        ((), {"count": 2, "item": "tea"}),
+    ]
+    for args, kwargs in spellings:
         wanted = Invocation(function="order", args=args, kwargs=kwargs, id="root")
         assert node.client.invoke(wanted).promise == first.promise
     with pytest.raises(InvocationConflictError):
