@@ -6,6 +6,7 @@ import logging
 import random
 import secrets
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote
@@ -35,18 +36,27 @@ class PollWorker:
         node: does the work.
         name: the worker's id, unlike every other's; made up by default.
         workers: activations at a time.
+        tell: called with the worker's address whenever it has connected.
     """
 
-    def __init__(self, node: RemoteNode, *, name: str | None = None, workers: int = WORKERS) -> None:
+    def __init__(
+        self,
+        node: RemoteNode,
+        *,
+        name: str | None = None,
+        workers: int = WORKERS,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.name = name or secrets.token_hex(16)
         self._node = node
+        self._tell = tell
         self._room = threading.Semaphore(workers)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="resonate-worker")
         self._ending = threading.Event()
         self._running: set[str] = set()
         self._lock = threading.Lock()
         self._stream: httpx.Response | None = None
-        self.connected = threading.Event()
+        self._was_connected = False
 
     @property
     def address(self) -> str:
@@ -65,10 +75,10 @@ class PollWorker:
                 except (httpx.HTTPError, httpx.StreamError, SSEError) as error:
                     if self._ending.is_set():
                         break
-                    if self.connected.is_set():
+                    if self._was_connected:
                         back_off = BACK_OFF_S
                     log.warning("connection lost", extra={"reason": f"{type(error).__name__}: {error}"[:200]})
-                self.connected.clear()
+                self._was_connected = False
                 self._ending.wait(back_off * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 back_off = min(back_off * 2, BACK_OFF_MAX_S)
         self._pool.shutdown(wait=True)
@@ -86,8 +96,8 @@ class PollWorker:
         with connect_sse(client, "GET", url, headers=headers) as source:
             source.response.raise_for_status()
             self._stream = source.response
-            self.connected.set()
-            log.info("connected", extra={"group": self._node.group, "worker": self.name})
+            self._was_connected = True
+            self._tell(self.address)
             for event in source.iter_sse():
                 if self._ending.is_set():
                     return

@@ -47,7 +47,9 @@ class Server(LocalConnection):
     async def push(self, url: str, text: str) -> None:
         assert self.client is not None
         try:
-            async with self.client.post(url, data=text, headers={"content-type": "application/json"}) as answer:
+            async with self.client.post(
+                url, data=text, headers={"content-type": "application/json"}
+            ) as answer:
                 await answer.read()
         except aiohttp.ClientError as error:
             print(f"push failed: {error}", file=sys.stderr, flush=True)
@@ -57,7 +59,11 @@ class Server(LocalConnection):
         try:
             text = await self.send(json.dumps(body))
         except ServerError as error:
-            head = {"corrId": body["head"]["corrId"], "status": error.code, "version": body["head"]["version"]}
+            head = {
+                "corrId": body["head"]["corrId"],
+                "status": error.code,
+                "version": body["head"]["version"],
+            }
             text = json.dumps({"kind": body["kind"], "head": head, "data": str(error)})
         status = json.loads(text)["head"]["status"]
         return web.Response(status=status, text=text, content_type="application/json")
