@@ -1,8 +1,11 @@
 # The function logs one JSON object a line: its message is the event, its severity the level.
+#
+# A new metric can't be alerted on at once: Cloud Monitoring takes minutes to know it, ten at most. So the metrics are made
+# first and the policies last, behind the function and its tick, which take minutes too.
 
 locals {
   from_function = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\""
-  from_tick     = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${google_cloud_scheduler_job.tick.name}\""
+  from_tick     = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${local.tick}\""
   finished_tick = "${local.from_tick} AND jsonPayload.\"@type\"=\"type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished\""
 }
 
@@ -49,6 +52,8 @@ resource "google_monitoring_alert_policy" "halted_tasks" {
     }
   }
 
+  depends_on = [google_cloud_scheduler_job.tick]
+
   documentation {
     mime_type = "text/markdown"
     content   = "An execution of ${var.name} stopped for good: its code diverged from its record, is not deployed, or got nowhere ten times. `resonate-faas tasks list --state halted --url ${local.url}` names it, `resonate-faas get ID` says why; once the cause is mended, `resonate-faas tasks continue ID`."
@@ -93,6 +98,8 @@ resource "google_monitoring_alert_policy" "tick" {
       }
     }
   }
+
+  depends_on = [google_cloud_scheduler_job.tick]
 
   documentation {
     mime_type = "text/markdown"

@@ -140,7 +140,7 @@ resource "google_cloud_tasks_queue" "this" {
 resource "google_cloud_scheduler_job" "tick" {
   project          = var.project_id
   region           = var.region
-  name             = "${var.name}-tick"
+  name             = local.tick
   description      = "Sends what is due: the safety net of every timer and message"
   schedule         = "*/${var.sweep_minutes} * * * *"
   time_zone        = "Etc/UTC"

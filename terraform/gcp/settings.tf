@@ -8,6 +8,8 @@ locals {
   queue    = "projects/${var.project_id}/locations/${var.region}/queues/${var.name}"
   queues   = { for target, _ in var.queues : target => "${local.queue}-${target}" }
 
+  tick = "${var.name}-tick"
+
   accounts = {
     runtime = "what the function runs as"
     queue   = "whose token Cloud Tasks sends with a delivery"

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import pytest
 from tests.packaging.tree import ROOT
 from tests.terraform.gcp_module import EXAMPLE, FOLDER, WITHOUT_PROVIDER, evaluated, gcp, initialised
-from tests.terraform.hcl import Module, add, module, unquoted
+from tests.terraform.hcl import Module, add, module, references, unquoted
 from tests.terraform.schema_checker import SCHEMAS, problems, schemas
 
 from resonate_faas._deployment import Source
@@ -102,6 +102,19 @@ def test_no_role_is_a_basic_or_an_administrators_one() -> None:
     assert not {role for role in roles() if re.search(r"(owner|editor|viewer|[aA]dmin)$", role)} - {
         "roles/storage.objectViewer"
     }
+
+
+def test_alerts_come_last_and_their_metrics_first() -> None:
+    """A policy over a metric of the last minute is refused: hashicorp/terraform-provider-google, issue 11102."""
+    metric = {one.root for one in references(gcp().objects["google_logging_metric.this"], "")}
+    assert metric <= {"local", "var", "each", "google_project_service"}
+    for policy in ("halted_tasks", "tick"):
+        body = gcp().objects[f"google_monitoring_alert_policy.{policy}"]
+        assert body["depends_on"] == ["${google_cloud_scheduler_job.tick}"]
+    assert gcp().objects["google_cloud_scheduler_job.tick"]["depends_on"] == [
+        "${google_cloudfunctions2_function.this}"
+    ]
+    assert not [one for one in references(gcp().locals["from_tick"], "") if one.root not in {"local", "var"}]
 
 
 class TestIndexes:
