@@ -196,6 +196,28 @@ def cut(pair: str, when: str, first_cut: int, second_cut: int) -> str | None:
     return "old" if has_gone_on else "new"
 
 
+async def waits(ctx: Context) -> str:
+    return await ctx.promise(str)
+
+
+async def fans_out_widely(ctx: Context) -> list[str]:
+    first = ctx.rpc("task")
+    ctx.patched("wide")
+    return list(await ctx.gather(first, *[ctx.rpc("task") for _ in range(120)], ctx.run(waits)))
+
+
+@pytest.mark.parametrize("cut_after", [2, 3])
+def test_no_commit_holds_a_later_call_without_the_patch(cut_after: int) -> None:
+    """A fan-out takes several commits: a crash between them must not look like code without the patch."""
+    deploys = Deploys(fans_out_widely)
+    stage = deploys.stage
+    stage.store.after[cut_after] = stage.store.die
+    stage.deliver(stage.queue.pop_due(stage.clock.now_ms())[0])
+    later = [key for key in stage.records() if key.startswith("root:") and key != "root:1r"]
+    assert later
+    assert "root:patch-wide" in later
+
+
 # ---- one answer for a workflow call
 
 
