@@ -112,7 +112,7 @@ locals {
 
 resource "terraform_data" "archive" {
   count            = local.is_archive ? 0 : 1
-  triggers_replace = local.archive_hash
+  triggers_replace = [local.archive_hash, local.archive]
 
   provisioner "local-exec" {
     command = "python3 \"$SCRIPT\" \"$FOLDER\" \"$ARCHIVE\""
