@@ -137,7 +137,7 @@ class Deployed:
         mangle: Batches = lambda messages: [messages],
     ) -> None:
         name = f"function-{next(_names)}"
-        create_table(dynamodb(), name)
+        create_table(running().client("dynamodb"), name)
         self.store = DynamoDBStore(name, client=dynamodb())
         self.queues = Queues(name, visibility_s=visibility_s, receives_max=receives_max)
         self._stack = ExitStack()
@@ -194,8 +194,9 @@ class Deployed:
 
     def direct(self, function: str, promise_id: str, *args: Any) -> Any:
         """Start an execution by a direct invocation; return the answer."""
-        event = {"resonate": "invoke", "function": function, "id": promise_id, "args": args}
-        return self.function.invoke(event)
+        return self.function.invoke(
+            {"resonate": "invoke", "function": function, "id": promise_id, "args": args}
+        )
 
     def result(self, promise_id: str) -> Any:
         """Wait for an execution over HTTP; return its result."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.aws.deployment import HERE, Queues, dynamodb, environment, sqs
+from tests.adapters.dynamodb_tables import running
+from tests.aws.deployment import HERE, Queues, environment, sqs
 from tests.emulators.event_source import record
 from tests.emulators.function_url import event_of
 from tests.emulators.lambda_runtime import LambdaEmulator
@@ -30,7 +31,7 @@ NEVER = {
 
 @pytest.fixture(scope="module")
 def queues() -> Queues:
-    create_table(dynamodb(), NAME)
+    create_table(running().client("dynamodb"), NAME)
     return Queues(NAME, visibility_s=30, receives_max=5)
 
 

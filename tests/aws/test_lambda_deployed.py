@@ -18,7 +18,6 @@ from tests.aws.deployment import (
     SAMPLES,
     SECRET,
     Queues,
-    dynamodb,
     environment,
     sqs,
     until,
@@ -48,7 +47,7 @@ class Function:
     def __init__(self, client: Any, name: str, sample: str, variables: dict[str, str]) -> None:
         self._client = client
         self.name = name
-        create_table(dynamodb(), name)
+        create_table(running().client("dynamodb"), name)
         self.queues = Queues(name, visibility_s=30, receives_max=5)
         client.create_function(
             FunctionName=name,
