@@ -77,7 +77,6 @@ ACTIONS = {
     "transact_get_items": {"dynamodb:GetItem"},
     "transact_write_items": {"dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"},
     "batch_get_item": {"dynamodb:BatchGetItem"},
-    "get_item": {"dynamodb:GetItem"},
     "put_item": {"dynamodb:PutItem"},
     "delete_item": {"dynamodb:DeleteItem"},
     "query": {"dynamodb:Query"},
