@@ -43,7 +43,8 @@ class RemoteNode:
     Args:
         resonate: the business code.
         url: of the server; None: as :func:`server_url` finds it.
-        token: the bearer token; None: RESONATE_TOKEN, if set. Sent to this server only.
+        token: the bearer token; None: RESONATE_TOKEN, if set and nothing else tells who asks; "": none. Sent to this
+            server only.
         headers: gives further headers of each request, from the server's URL.
         auth: signs requests.
         target: where the tasks of started executions are delivered; the anycast address of ``group`` by default.
@@ -91,7 +92,7 @@ class RemoteNode:
         self.transport = Transport(
             found,
             clock=self.clock,
-            token=token or os.environ.get(TOKEN_VARIABLE) or None,
+            token=_token(token, is_known_otherwise=headers is not None or auth is not None),
             headers=headers,
             auth=auth,
             timeout_s=timeout_s,
@@ -142,6 +143,13 @@ class RemoteNode:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _token(token: str | None, *, is_known_otherwise: bool) -> str | None:
+    """Return the bearer token; one that merely lies in the environment must not compete with another kind of proof."""
+    if token is not None:
+        return token or None
+    return None if is_known_otherwise else os.environ.get(TOKEN_VARIABLE) or None
 
 
 def anycast(name: str) -> str:

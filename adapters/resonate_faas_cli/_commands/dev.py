@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -77,40 +77,45 @@ def dev(
     For this machine alone. Stop it at any time, with Ctrl-C or harder: the next start on the file goes on.
     """
     with reporting():
-        try:
-            from resonate_faas_local import serve  # noqa: PLC0415 - only this command serves
-        except ImportError as error:
-            message = f"The dev server is not installed: {error}"
-            hint = "Install it with: pip install 'resonate-faas[local]'"
-            raise Failure(Exit.USAGE, message, hint=hint) from error
-        from resonate_faas import ResonateFaasError  # noqa: PLC0415 - as above
+        _serve(
+            target,
+            host,
+            port,
+            {
+                "db": db,
+                "reload": reload,
+                "workers": workers,
+                "allow": allow or (),
+                "token": token,
+                "jwt_key": None if jwt_key is None else jwt_key.read_text(),
+                "cors": cors or (),
+                "push_token": push_token,
+                "debug": debug,
+                "debug_token": debug_token,
+                "strict": strict,
+            },
+        )
 
-        try:
-            serve(
-                target,
-                host=host,
-                port=port,
-                db=db,
-                reload=reload,
-                workers=workers,
-                allow=allow or (),
-                token=token,
-                jwt_key=None if jwt_key is None else jwt_key.read_text(),
-                cors=cors or (),
-                push_token=push_token,
-                debug=debug,
-                debug_token=debug_token,
-                strict=strict,
-            )
-        except ResonateFaasError as error:
-            is_users = error.status < 500
-            raise Failure(
-                Exit.USAGE if is_users else Exit.UNREACHABLE, str(error), code=error.code
-            ) from error
-        except ValueError as error:
-            raise Failure(Exit.USAGE, str(error)) from error
-        except OSError as error:
-            raise _unbound(error, host, port) from error
+
+def _serve(target: str, host: str, port: int, settings: dict[str, Any]) -> None:
+    """Serve until told to end; raise what stops it as a failure of the command."""
+    try:
+        from resonate_faas_local import serve  # noqa: PLC0415 - only this command serves
+    except ImportError as error:
+        message = f"The dev server is not installed: {error}"
+        hint = "Install it with: pip install 'resonate-faas[local]'"
+        raise Failure(Exit.USAGE, message, hint=hint) from error
+    from resonate_faas import ResonateFaasError  # noqa: PLC0415 - as above
+
+    try:
+        serve(target, host=host, port=port, **settings)
+    except ResonateFaasError as error:
+        exit_code = Exit.USAGE if error.status < 500 else Exit.UNREACHABLE
+        raise Failure(exit_code, str(error), code=error.code) from error
+    except ValueError as error:
+        raise Failure(Exit.USAGE, str(error)) from error
+    except OSError as error:
+        raise _unbound(error, host, port) from error
 
 
 def _unbound(error: OSError, host: str, port: int) -> Failure:

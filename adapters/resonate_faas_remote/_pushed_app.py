@@ -1,0 +1,145 @@
+"""A function that works for an official server: execute messages pushed to it, answered as its adapters do (section 9).
+
+It is what stands for the routes over a store of ours: every cloud's handler translates its requests the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from resonate_faas import Resonate
+from resonate_faas._errors import ConfigurationError
+from resonate_faas._http import Access, HttpRequest, HttpResponse, Right
+from resonate_faas._http_errors import AccessDeniedError
+from resonate_faas._machine.objects import Execute
+from resonate_faas._pushed import InvalidMessage, PushedExecute, decode_message
+from resonate_faas._worker import Ended
+from resonate_faas_remote._remote_node import RemoteNode, server_url
+
+log = logging.getLogger("resonate_faas_remote")
+
+NODES_MAX: Final = 8
+FUNCTION_URL_VARIABLE: Final = "RESONATE_FUNCTION_URL"
+NOT_POST: Final = "Method not allowed. Use POST."
+NO_SERVER: Final = "Cannot determine Resonate server URL: set RESONATE_URL or pass url=."
+NO_OWN_URL: Final = (
+    "Cannot determine function URL: no x-forwarded-proto and host header. "
+    f"Set {FUNCTION_URL_VARIABLE} or pass function_url=."
+)
+
+Connect = Callable[[str, Callable[[str], str], bool], RemoteNode]
+"""Makes a node from the server's URL, what gives addresses of targets, and whether the URL was configured."""
+
+
+class PushedApp:
+    """Answers requests that carry an execute message. Thread-safe; nodes are kept for warm invocations.
+
+    Args:
+        resonate: the business code.
+        connect: makes the node for a server; tokens may go to a configured one only (D29).
+        url: of the server; None: the business code's, else RESONATE_URL, else, where allowed, the message's.
+        function_url: our own, where children are sent that have no address; None: RESONATE_FUNCTION_URL, else the one
+            that the request was sent to.
+        takes_servers_word: work for whatever server a message names, if none is configured. Whoever can reach this
+            function could then let it run its functions with any arguments.
+        access: who may deliver; None: everybody whom the platform lets in, since the server is asked for the task.
+    """
+
+    def __init__(
+        self,
+        resonate: Resonate,
+        connect: Connect,
+        *,
+        url: str | None = None,
+        function_url: str | None = None,
+        takes_servers_word: bool = False,
+        access: Access | None = None,
+    ) -> None:
+        self._connect = connect
+        self._url = server_url(resonate, url)
+        self._function_url = function_url or os.environ.get(FUNCTION_URL_VARIABLE) or None
+        self._takes_servers_word = takes_servers_word
+        self._access = access
+        self._lock = threading.Lock()
+        self._nodes: dict[tuple[str, str], RemoteNode] = {}
+
+    def handle(self, request: HttpRequest, *, deadline_mono_ms: int | None = None) -> HttpResponse:
+        """Answer a request; never raises. The order of the checks is that of protocol section 9.1."""
+        try:
+            return self._answer(request, deadline_mono_ms)
+        except AccessDeniedError as error:
+            return _failed(error.status, str(error))
+        except Exception as error:
+            log.exception("handler failed")
+            return _failed(500, f"Handler failed: {type(error).__name__}: {error}")
+
+    def stop(self) -> None:
+        """Release the held tasks: the process is told to end."""
+        with self._lock:
+            nodes = list(self._nodes.values())
+        for node in nodes:
+            node.quiesce()
+
+    def _answer(self, request: HttpRequest, deadline_mono_ms: int | None) -> HttpResponse:
+        if self._access is not None:
+            self._access.check(request, Right.DELIVER)
+        if request.method != "POST":
+            return _failed(405, NOT_POST)
+        message = decode_message(request.body)
+        if isinstance(message, InvalidMessage):
+            return _failed(400, message.error)
+        url = self._url or (message.server_url if self._takes_servers_word else None)
+        if url is None:
+            return _failed(500, NO_SERVER)
+        own = self._function_url or _own_url(request)
+        if own is None:
+            return _failed(500, NO_OWN_URL)
+        return self._execute(self._node(url, own), message, deadline_mono_ms)
+
+    def _execute(
+        self, node: RemoteNode, message: PushedExecute, deadline_mono_ms: int | None
+    ) -> HttpResponse:
+        execute = Execute(id=message.id, version=message.version, target="")
+        ended = node.execute(execute, deadline_mono_ms=deadline_mono_ms)
+        return _answered(200, {"status": "completed" if ended is Ended.DONE else "suspended"})
+
+    def _node(self, url: str, own: str) -> RemoteNode:
+        """Return the node for a server, and for our own URL, which tells children where to go."""
+        with self._lock:
+            node = self._nodes.get((url, own))
+            if node is None:
+                if len(self._nodes) >= NODES_MAX:
+                    raise ConfigurationError(
+                        "the server's URL", f"changes with every message: {NODES_MAX} are known"
+                    )
+                node = self._connect(url, lambda name: name if "://" in name else own, self._url is not None)
+                self._nodes[url, own] = node
+            return node
+
+
+def _own_url(request: HttpRequest) -> str | None:
+    """Return the URL that the request was sent to, as the front end tells it; None: it does not.
+
+    Anybody could write these headers where no front end sets them; configure the URL there.
+    """
+    scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+    host = request.headers.get("host", "")
+    if scheme not in {"http", "https"} or not host or urlsplit(f"//{host}").hostname is None:
+        return None
+    return f"{scheme}://{host}{request.path or '/'}"
+
+
+def _failed(status: int, text: str) -> HttpResponse:
+    return _answered(status, {"error": text})
+
+
+def _answered(status: int, body: Mapping[str, Any]) -> HttpResponse:
+    return HttpResponse(
+        status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode()
+    )
