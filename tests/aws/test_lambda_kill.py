@@ -1,4 +1,4 @@
-"""The runtime's process is killed at random moments: nothing on record runs again, and every execution ends right."""
+"""Processes that are killed at random moments, and one that is told to end: nothing on record runs again, all ends right."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ def test_workflows_survive_thirty_kills(tmp_path: Path, seed: int) -> None:
             seen.check_end(root)
         spare = STEPS  # on a busy machine a lease this short may be lost without a kill
         assert sum(seen.runs.values()) <= len(roots) * (STEPS + 1) + KILLS + spare
+
+
+def test_sigterm_hands_the_task_on_at_once(tmp_path: Path) -> None:
+    """The lease would last for longer than this test: only its release lets another process go on."""
+    log = tmp_path / "steps"
+    with Deployed(
+        tmp_path, "flows", worker={"lease_ms": 300_000}, variables={"TEST_LOG": str(log)}, concurrency=2
+    ) as deployed:
+        deployed.direct("hanging", "told", 1)
+        until(lambda: (log.exists() and "told:2 1" in log.read_text()) or None, deployed.told)
+        assert deployed.function.end_one(lambda busy: busy[0])
+        until(lambda: deployed.stored("told").promise.settled_at, deployed.told)
+        assert deployed.value("told") == [1, "done"]
+        assert log.read_text().split("\n")[:-1] == ["told:1 1", "told:2 1", "told:2 1"]
+        assert deployed.function.errors == [], "the message was acknowledged before the process went"

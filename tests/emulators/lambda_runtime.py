@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -79,6 +79,7 @@ class Environment:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
         self.deadline_ms = 0
+        self.is_ending = False
         self._server = _Server(("127.0.0.1", 0), _RuntimeApi)
         self._server.environment = self
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -125,6 +126,9 @@ class Environment:
     @property
     def is_alive(self) -> bool:
         return self.process.poll() is None
+
+
+Choose = Callable[[Sequence[Environment]], Environment]
 
 
 class LambdaEmulator:
@@ -182,20 +186,32 @@ class LambdaEmulator:
             return environment.invoke(event, self.timeout_s)
         except FunctionError as error:
             self.errors.append(str(error))
-            if not environment.is_alive or "timed out" in str(error):
-                environment = self._replaced(environment)
+            environment.is_ending = environment.is_ending or "timed out" in str(error)
             raise
         finally:
+            if environment.is_ending or not environment.is_alive:
+                environment = self._replaced(environment)
             self._free.put(environment)
 
-    def kill_one(self, choose: Any) -> bool:
+    def kill_one(self, choose: Choose) -> bool:
         """SIGKILL one of the processes that are at work; False: none is."""
+        found = self._busy(choose)
+        if found is not None:
+            found.process.kill()
+        return found is not None
+
+    def end_one(self, choose: Choose) -> bool:
+        """SIGTERM one of the processes that are at work, and give it no other event; False: none is."""
+        found = self._busy(choose)
+        if found is not None:
+            found.is_ending = True
+            found.process.terminate()
+        return found is not None
+
+    def _busy(self, choose: Choose) -> Environment | None:
         with self._lock:
             busy = [each for each in self._all if each.is_alive and not each.is_idle.is_set()]
-        if not busy:
-            return False
-        choose(busy).process.kill()
-        return True
+        return choose(busy) if busy else None
 
     def __enter__(self) -> Self:
         return self
