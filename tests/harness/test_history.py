@@ -121,3 +121,24 @@ def test_a_pending_one(resonate_harness: Callable[..., Harness]) -> None:
     harness.run_until_idle()
     last = harness.history()[-1]
     assert (str(last), last.state, last.settled_at, last.value) == ("sleep → pending", "pending", None, None)
+
+
+@resonate.register
+async def patched(ctx: Context) -> int:
+    first = await ctx.run(price, Item(name="pen", price=3))
+    return first + await ctx.run(price, Item(name="ink", price=4)) if ctx.patched("ink") else first
+
+
+def test_a_patch_stands_before_the_numbered_calls_and_keeps_the_checks(
+    resonate_harness: Callable[..., Harness],
+) -> None:
+    harness = resonate_harness(resonate)
+    assert harness.run(patched) == 7
+    assert [(one.id, one.kind) for one in harness.history()] == [
+        ("patched-1", "root"),
+        ("patched-1:patch-ink", "patch"),
+        ("patched-1:1", "run"),
+        ("patched-1:2", "run"),
+    ]
+    assert harness.crash_matrix(patched).runs > 20
+    assert harness.replay_every_step().runs > 3

@@ -30,7 +30,7 @@ class Entry:
     Attributes:
         id: the promise.
         parent_id: the promise of the caller; None: it is a root.
-        kind: root, run, rpc, detached, sleep, promise, now or race.
+        kind: root, run, rpc, detached, sleep, promise, now, race or patch.
         function: what is called; "" if nothing is.
         version: of the function.
         state: pending, resolved, rejected, rejected_canceled or rejected_timedout.
