@@ -47,6 +47,7 @@ def cli() -> Cli:
 def test_the_commands_are_these() -> None:
     assert [" ".join(path) for path in LEAVES] == [
         "dev",
+        "worker",
         "invoke",
         "get",
         "wait",
@@ -68,8 +69,8 @@ def test_the_commands_are_these() -> None:
     ]
 
 
-HERE_ONLY = {("dev",), ("check",), ("doctor",), ("cost",)}
-"""Commands that ask no server of ours."""
+HERE_ONLY = {("dev",), ("worker",), ("check",), ("doctor",), ("cost",)}
+"""Commands that ask no server of ours, or for as long as they live."""
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)

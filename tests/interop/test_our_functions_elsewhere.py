@@ -59,7 +59,7 @@ class Worker:
 
     def __init__(self, url: str, group: str, log: Path) -> None:
         self.process = subprocess.Popen(
-            [str(PROGRAM), "worker", elsewhere.__file__, "--group", group, "--server", url, "--lease", "4"],
+            [str(PROGRAM), "worker", elsewhere.__file__, "--group", group, "--url", url, "--lease", "4"],
             stdout=subprocess.PIPE,
             text=True,
             env={"PATH": "", "STEPS_LOG": str(log)},

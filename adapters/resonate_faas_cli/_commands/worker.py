@@ -15,14 +15,15 @@ RANK = 15
 DEFAULT_GROUP: Final = "default"
 DEFAULT_ACTIVATIONS: Final = 16
 DEFAULT_LEASE_S: Final = 60.0
-SERVER_VARIABLE: Final = "RESONATE_URL"
+URL_VARIABLE: Final = "RESONATE_URL"
+PROOF_VARIABLE: Final = "RESONATE_TOKEN"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         epilog=examples(
-            "worker workflows.py --server http://localhost:8001",
+            "worker workflows.py --url http://localhost:8001",
             "worker shop.workflows --group orders --activations 64",
         )
     )(worker)
@@ -32,9 +33,13 @@ def worker(
     target: Annotated[
         str, typer.Argument(metavar="FILE|MODULE", help="Where the Resonate object stands; :NAME picks one.")
     ],
-    server: Annotated[
+    url: Annotated[
         str | None,
-        typer.Option(metavar="URL", envvar=SERVER_VARIABLE, help="The Resonate server to work for."),
+        typer.Option(metavar="URL", envvar=URL_VARIABLE, help="The Resonate server to work for."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", envvar=PROOF_VARIABLE, help="Sent to that server only."),
     ] = None,
     group: Annotated[str, typer.Option(help="Whose tasks to run: poll://any@GROUP.")] = DEFAULT_GROUP,
     name: Annotated[
@@ -53,8 +58,7 @@ def worker(
 ) -> None:
     """Run functions for a Resonate server.
 
-    Holds one connection to the server, and makes it again when it breaks. The token of the environment variable
-    RESONATE_TOKEN is sent to that server only. Ctrl-C or SIGTERM releases the held tasks.
+    Holds one connection to the server, and makes it again when it breaks. Ctrl-C or SIGTERM releases the held tasks.
     """
     with reporting():
         try:
@@ -67,7 +71,12 @@ def worker(
 
         try:
             node = RemoteNode(
-                load_app(target), server, group=group, separator=separator, lease_ms=int(lease * 1000)
+                load_app(target),
+                url,
+                token=token,
+                group=group,
+                separator=separator,
+                lease_ms=int(lease * 1000),
             )
         except (ResonateFaasError, ValueError) as error:
             raise Failure(Exit.USAGE, str(error)) from error
