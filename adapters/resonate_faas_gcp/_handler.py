@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ from resonate_faas_gcp._function import Answers, Function, served
 from resonate_faas_gcp._log import log_to_cloud
 from resonate_faas_gcp._oidc import google_transport
 from resonate_faas_gcp._settings import CloudSettings
+
+log = logging.getLogger("resonate_faas_gcp")
 
 DEFAULT_GROUP: Final = "default"
 """What ``target="default"`` of a call means everywhere: this deployment's own queue."""
@@ -89,6 +92,8 @@ def http_handler(
     }
     log_to_cloud()
     settings = CloudSettings.read(Source(os.environ, given), os.environ)
+    if settings.stand_ins:
+        log.warning("not for a deployment", extra={"variables": settings.stand_ins})
     messages()
     deployment = _Deployment(resonate, settings, worker or settings.common.worker, _permits(settings))
     return served(deployment, settings.timeout_ms)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from resonate_faas._deployment import CALLER_RIGHTS, DeploymentSettings, Source, wrong
+from resonate_faas._deployment import CALLER_RIGHTS, PREFIX, DeploymentSettings, Source, wrong
 from resonate_faas._http import Right
 from resonate_faas._http.bearer import BearerAccess, Credential
 from resonate_faas_gcp._firestore_store import COLLECTION
@@ -94,6 +94,17 @@ class CloudSettings:
             certs_url=_certs_url(source),
             issuers=ISSUERS if issuer is None else (issuer,),
         )
+
+    @property
+    def stand_ins(self) -> list[str]:
+        """Return the variables that name something in Google's place: for tests, and for trying out."""
+        named = {
+            FIRESTORE_EMULATOR: self.firestore_emulator is not None,
+            f"{PREFIX}CLOUD_TASKS_EMULATOR": self.tasks_emulator is not None,
+            f"{PREFIX}OIDC_CERTS_URL": self.certs_url != CERTS_URL,
+            f"{PREFIX}OIDC_ISSUER": self.issuers != ISSUERS,
+        }
+        return [name for name, is_set in named.items() if is_set]
 
     def access(self, transport: Callable[[], Callable[..., Any]]) -> BearerAccess:
         """Return who may do what: by the account that a token of Google's names, or by a common credential."""

@@ -19,6 +19,7 @@ HEAVY: Final = {
     "protocol": "resonate_faas._protocol",
     "cronsim": "cronsim",
     "PyJWT": "jwt",
+    "pydantic": "pydantic",
 }
 STALE: Final = {"kind": "execute", "head": {}, "data": {"task": {"id": "nobody", "version": 1}}}
 

@@ -138,8 +138,8 @@ class Deployed:
         self.queue = self.tasks.queue(name, min_backoff=0.1, max_backoff=1.0, max_attempts=1_000)
         self._stack = ExitStack()
         self._http = self._stack.enter_context(httpx.Client(timeout=PATIENCE_S))
-        port = free_port()
-        self.url = url or f"http://127.0.0.1:{port}"
+        self.port = free_port()
+        self.url = url or f"http://127.0.0.1:{self.port}"
         self.variables = {
             "FIRESTORE_EMULATOR_HOST": firestore.running().address,
             "RESONATE_FAAS_CLOUD_TASKS_EMULATOR": self.tasks.address,
@@ -158,15 +158,15 @@ class Deployed:
             **(variables or {}),
         }
         if start:
-            self.framework = self.start(port).wait_ready()
+            self.framework = self.start(self.port).wait_ready()
         if tick_s is not None:
             self._stack.enter_context(Ticks(self.tick, tick_s))
 
-    def start(self, port: int | None = None, **variables: str) -> Framework:
+    def start(self, port: int | None = None, *, plain: bool = False, **variables: str) -> Framework:
         """Start an instance over the same project and queue; it may not answer yet."""
         at = port or free_port()
         log = self.folder / f"{self.project}-{at}.log"
-        framework = Framework(self.code, {**self.variables, **variables}, log, at)
+        framework = Framework(self.code, {**self.variables, **variables}, log, at, plain=plain)
         self._stack.callback(framework.close)
         return framework
 

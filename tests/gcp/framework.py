@@ -37,15 +37,20 @@ class Framework:
         variables: of its environment.
         log: a file for what it writes.
         port: where it listens.
+        plain: not functions-framework's own server, but one that sets no signal handlers.
     """
 
-    def __init__(self, code: Path, variables: Mapping[str, str], log: Path, port: int) -> None:
+    def __init__(
+        self, code: Path, variables: Mapping[str, str], log: Path, port: int, *, plain: bool = False
+    ) -> None:
         self.log = log
         self.port = port
         self._command = [
             *(str(_PROGRAM), "--target", "handler", "--source", str(HERE / "cloud_function.py")),
             *("--host", "127.0.0.1", "--port", str(port)),
         ]
+        if plain:
+            self._command = [sys.executable, "-P", str(HERE / "plain_server.py"), str(port)]
         self._environment = {
             **os.environ,
             "PYTHONPATH": f"{HERE}:{code}",

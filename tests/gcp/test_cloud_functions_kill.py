@@ -168,19 +168,21 @@ def refused(deployed: Deployed, promise_id: str) -> str | None:
 
 
 @pytest.mark.slow
-def test_a_process_that_is_told_to_end_hands_its_task_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["gunicorn", "no handlers"])
+def test_a_process_that_is_told_to_end_hands_its_task_on(tmp_path: Path, *, plain: bool) -> None:
     """At once: the lease, which would keep it for two minutes, is given back, and the queue told."""
-    with Deployed(tmp_path, "flows", worker={"lease_ms": 120_000}) as deployed:
+    with Deployed(tmp_path, "flows", worker={"lease_ms": 120_000}, start=False) as deployed:
+        first = deployed.start(deployed.port, plain=plain).wait_ready()
         deployed.invoke("holding", "long", str(tmp_path))
         until(lambda: list(tmp_path.glob("held-*")) or None, deployed.told)
-        deployed.framework.terminate()
+        first.terminate()
         left = found(deployed, "long")
         assert left.task is not None
         assert left.task.state is TaskState.PENDING
         assert left.reason is not None
         assert "told to end" in left.reason
         (tmp_path / "free").touch()
-        deployed.start(deployed.framework.port).wait_ready()
+        deployed.start(deployed.port).wait_ready()
         assert deployed.result("long") == "held"
         assert len(list(tmp_path.glob("held-*"))) == 2
 

@@ -102,6 +102,8 @@ def test_emulators_are_named_by_the_environment() -> None:
     )
     assert (settings.firestore_emulator, settings.tasks_emulator) == ("127.0.0.1:8080", "127.0.0.1:8123")
     assert (settings.certs_url, settings.issuers) == ("http://127.0.0.1:9000/certs", ("https://issuer.test",))
+    assert len(settings.stand_ins) == 4
+    assert read().stand_ins == []
 
 
 class Asked(Source):

@@ -32,5 +32,5 @@ def test_each_library_is_imported_by_the_first_request_that_needs_it(tmp_path: P
         "started": started,
         "health": started,
         "delivery": started,
-        "message": [*started, "google-cloud-tasks"],
+        "message": [*started, "google-cloud-tasks", "pydantic"],
     }
