@@ -7,7 +7,6 @@ environment variable RESONATE_FAAS_SIGN_FOR says so: ``lambda/eu-central-1`` or 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
     import httpx
 
 VARIABLE: Final = "RESONATE_FAAS_SIGN_FOR"
-
-_HOST: Final = re.compile(
-    r"[a-z0-9-]+\.(lambda-url|execute-api)\.([a-z0-9-]+)\.(on\.aws|amazonaws\.com(\.cn)?)"
-)
-_SERVICES: Final = {"lambda-url": "lambda", "execute-api": "execute-api"}
-_NAMED: Final = re.compile(r"(lambda|execute-api)/([a-z0-9-]+)")
 
 Signer = Callable[["httpx.Request"], "httpx.Request"]
 
@@ -36,14 +29,21 @@ def signer_for(host: str) -> Signer | None:
     Raises:
         Failure: the environment variable is wrong, or the credentials can't be had.
     """
-    named = os.environ.get(VARIABLE, "")
-    if named:
-        found = _NAMED.fullmatch(named)
-        if found is None:
-            raise Failure(Exit.USAGE, f"{VARIABLE}={named!r} must be lambda/REGION or execute-api/REGION")
-        return _signer(found[1], found[2])
-    found = _HOST.fullmatch(host)
-    return None if found is None else _signer(_SERVICES[found[1]], found[2])
+    try:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - an extra, and only where requests are signed
+
+        from resonate_faas_aws._signing import signed_service, signer  # noqa: PLC0415
+    except ImportError:
+        return None
+    try:
+        found = signed_service(host, os.environ.get(VARIABLE, ""))
+    except ValueError as error:
+        raise Failure(Exit.USAGE, f"{VARIABLE}={error}") from error
+    try:
+        return None if found is None else signer(*found)
+    except BotoCoreError as error:
+        hint = "See: aws sts get-caller-identity"
+        raise Failure(Exit.REFUSED, f"No AWS credentials: {error}", hint=hint) from error
 
 
 def refusal_of_iam(status: int, answer: Mapping[str, Any]) -> Failure | None:
@@ -56,35 +56,3 @@ def refusal_of_iam(status: int, answer: Mapping[str, Any]) -> Failure | None:
         "and lambda:InvokeFunction on the function's alias"
     )
     return Failure(Exit.REFUSED, f"AWS refused the request: {short(said)}", hint=hint, code="iam")
-
-
-def _signer(service: str, region: str) -> Signer | None:
-    try:
-        from botocore.auth import SigV4Auth  # noqa: PLC0415 - an extra, and only where requests are signed
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-        from botocore.session import Session  # noqa: PLC0415
-    except ImportError:
-        return None
-    try:
-        credentials = Session().get_credentials()
-    except BotoCoreError as error:
-        raise Failure(
-            Exit.REFUSED, f"No AWS credentials: {error}", hint="See: aws sts get-caller-identity"
-        ) from error
-    if credentials is None:
-        return None
-
-    def sign(request: httpx.Request) -> httpx.Request:
-        kind = request.headers.get("content-type")
-        asked = AWSRequest(
-            request.method,
-            str(request.url),
-            data=request.content,
-            headers={} if kind is None else {"content-type": kind},
-        )
-        SigV4Auth(credentials, service, region).add_auth(asked)
-        request.headers.update(dict(asked.headers.items()))
-        return request
-
-    return sign
