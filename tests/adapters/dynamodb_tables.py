@@ -48,8 +48,13 @@ def _client() -> Any:
     return dynamodb_client(endpoint=emulator.url, session=emulator.session())
 
 
+def same_store(table: str) -> ExactDue:
+    """Return another store over a table."""
+    return ExactDue(table, client=_client())
+
+
 def fresh_store(*, rules: Rules = DEFAULT_RULES) -> ExactDue:
     """Return a store over a table of its own."""
     name = f"table-{next(_names)}"
-    create_table(_client(), name)
+    create_table(running().client("dynamodb"), name)  # one with patience
     return ExactDue(name, client=_client(), rules=rules)

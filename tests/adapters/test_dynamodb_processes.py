@@ -18,7 +18,7 @@ from resonate_faas_aws import DynamoDBStore, create_table
 WRITER = Path(__file__).with_name("dynamodb_writer.py")
 PROCESSES = 8
 INCREMENTS = 10
-KILLS = 6
+KILLS = 4
 
 
 class Writer:

@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.crash import world
 from tests.crash.journey import FAILURES, STEPS
 from tests.crash.test_kill import check_end
 from tests.crash.world import Process, Witness, pause
@@ -15,7 +14,8 @@ from tests.emulators.firestore import running
 from resonate_faas._machine.objects import Promise, PromiseObject
 from resonate_faas_gcp import FirestoreStore, firestore_channel
 
-KILLS = 6
+SCRIPT = Path(__file__).with_name("cloud_journey.py")
+KILLS = 4
 LEASE_MS = 3_000
 """Below the documented 10 s: one machine has one clock."""
 STEP_MOMENT_S = 0.05
@@ -35,13 +35,12 @@ class FirestoreWitness(Witness):
 @pytest.mark.slow
 def test_a_workflow_survives_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator = running()
-    monkeypatch.setattr(world, "SCRIPT", Path(__file__).with_name("firestore_journey.py"))
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", emulator.address)
     moment = Random(SEED)
     witness = FirestoreWitness(Path(emulator.project()), tmp_path / "log")
 
     def start() -> Process:
-        return Process(witness.db, witness.log, LEASE_MS, ("trip",))
+        return Process(witness.db, witness.log, LEASE_MS, ("trip",), script=SCRIPT)
 
     for _ in range(KILLS):
         process = start()

@@ -12,7 +12,7 @@ from tests.simulation.simulation import simulate
 from resonate_faas._machine.objects import Rules
 from resonate_faas_gcp import FirestoreStore, firestore_channel
 
-SEEDS = range(11, 17)
+SEEDS = range(11, 14)
 
 
 @cache

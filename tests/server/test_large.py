@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from tests.server.kit import external, resolve, server, task, timer
+from tests.server.kit import FAR_MS, resolve, server, task
 from tests.worker.kit import World
 
 from resonate_faas._embedded import EmbeddedSession
-from resonate_faas._machine.objects import PromiseState, TaskState
+from resonate_faas._machine.objects import EXTERNAL, TIMER, PromiseObject, PromiseState, Task, TaskState
 from resonate_faas._machine.requests import TaskAcquire, TaskHeartbeat, TaskRef, TaskSuspend
 from resonate_faas._server import Server
 from resonate_faas.testing import EPOCH_MS
+from resonate_faas.testing._kit import look, promise_object, put_all, task_object
 
 MANY = [f"root:{number}" for number in range(1, 151)]
 TTL_MS = 30_000
@@ -23,16 +25,24 @@ def holding(world: World, awaited: Sequence[str]) -> Server:
     owner = server(world)
     owner.ask(task("root"))
     owner.ask(TaskAcquire(id="root", version=0, pid="pid", ttl=TTL_MS))
-    for promise_id in awaited:
-        owner.ask(external(promise_id))
+    given(world, awaited)
     return owner
+
+
+def given(world: World, promise_ids: Sequence[str], *, timeout_at: int = FAR_MS, tag: str = EXTERNAL) -> None:
+    """Store external promises, a hundred at a time."""
+    pending = PromiseState.PENDING
+    made = [
+        promise_object(each, state=pending, tags={tag: "true"}, timeout_at=timeout_at) for each in promise_ids
+    ]
+    put_all(world.store, made, batch=100)
 
 
 def test_a_foreign_worker_suspends_on_more_promises_than_a_transaction_holds(world: World) -> None:
     owner = holding(world, MANY)
     assert owner.ask(TaskSuspend(id="root", version=1, awaited=tuple(MANY))).reply.status == 200
     assert world.task("root").state is TaskState.SUSPENDED
-    assert all(world.get(promise_id).promise.callbacks == ("root",) for promise_id in MANY)
+    assert {found.promise.callbacks for found in owner.observe(MANY).values()} == {("root",)}
     owner.ask(resolve(MANY[0]))
     assert world.task("root").resumes == (MANY[0],)
 
@@ -87,31 +97,34 @@ def test_a_settlement_between_two_parts_is_not_missed(world: World) -> None:
 def test_a_heartbeat_extends_any_number_of_leases(world: World) -> None:
     owner = server(world)
     names = [f"task-{number}" for number in range(150)]
-    for name in names:
-        owner.ask(task(name))
-        owner.ask(TaskAcquire(id=name, version=0, pid="pid", ttl=TTL_MS))
+    held = Task(state=TaskState.ACQUIRED, version=1, ttl=TTL_MS, pid="pid", expires_at=EPOCH_MS + TTL_MS)
+    put_all(world.store, [replace(task_object(name), task=held) for name in names], batch=100)
     world.clock.advance(1_000)
     beat = TaskHeartbeat(pid="pid", tasks=tuple(TaskRef(id=name, version=1) for name in names))
     assert owner.ask(beat).reply.status == 200
-    assert {world.task(name).expires_at for name in names} == {EPOCH_MS + 1_000 + TTL_MS}
+    ends = {found.task.expires_at for found in owner.observe(names).values() if found.task is not None}
+    assert ends == {EPOCH_MS + 1_000 + TTL_MS}
 
 
 def test_any_number_of_promises_is_observed_and_what_deadlines_decided_is_stored(world: World) -> None:
     owner = server(world)
     names = [f"timer-{number}" for number in range(150)]
-    for name in names:
-        owner.ask(timer(name, EPOCH_MS + 1_000))
+    given(world, names, timeout_at=EPOCH_MS + 1_000, tag=TIMER)
     world.clock.advance(1_000)
     found = owner.observe([*names, "nobody"])
     assert list(found) == names
-    assert all(world.get(name).promise.state is PromiseState.RESOLVED for name in names)
+    stored = [
+        held.object for start in (0, 100) for held in look(world.store, *names[start : start + 100]).values()
+    ]
+    assert {found.promise.state for found in stored if isinstance(found, PromiseObject)} == {
+        PromiseState.RESOLVED
+    }
 
 
 def test_our_own_session_suspends_on_any_number_and_keeps_the_lease_when_redirected(world: World) -> None:
     owner = server(world)
     owner.ask(task("root"))
-    for promise_id in MANY:
-        owner.ask(external(promise_id))
+    given(world, MANY)
     session = EmbeddedSession(owner, "root", pid="pid", ttl_ms=TTL_MS)
     assert session.acquire() is not None
     owner.ask(resolve(MANY[120]))

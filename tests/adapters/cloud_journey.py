@@ -1,6 +1,7 @@
-"""A process that runs the journey of tests/crash over Firestore until it has ended, or is killed. Started by the tests.
+"""A process that runs the journey of tests/crash over a cloud's store until it has ended, or is killed. Started by the tests.
 
-Usage: firestore_journey.py PROJECT LOG LEASE_MS ID... The emulator's address stands in FIRESTORE_EMULATOR_HOST.
+Usage: cloud_journey.py NAME LOG LEASE_MS ID... With FIRESTORE_EMULATOR_HOST, NAME is a project; else a table, and
+DYNAMODB_URL the endpoint.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from resonate_faas._clock import SystemClock
 from resonate_faas._errors import StoreError
 from resonate_faas._machine.objects import Message
 from resonate_faas._node import Node
+from resonate_faas._ports import Store
 from resonate_faas._server import ServerSettings
 from resonate_faas._worker import WorkerSettings
-from resonate_faas_gcp import FirestoreStore, firestore_channel
 from resonate_faas_local._local_queue import LocalQueue
 
 JOURNEY: Final = Path(__file__).parents[1] / "crash" / "journey.py"
@@ -38,7 +39,19 @@ def journey() -> Any:
     return module
 
 
-def main(project: str, log: str, lease_ms: str, *ids: str) -> None:
+def opened(name: str) -> Store:
+    """Return the store that the environment says."""
+    firestore = os.environ.get("FIRESTORE_EMULATOR_HOST")
+    if firestore is not None:
+        from resonate_faas_gcp import FirestoreStore, firestore_channel  # noqa: PLC0415 - of the two, one is needed
+
+        return FirestoreStore(name, channel=firestore_channel(firestore))
+    from resonate_faas_aws import DynamoDBStore, dynamodb_client  # noqa: PLC0415
+
+    return DynamoDBStore(name, client=dynamodb_client(endpoint=os.environ["DYNAMODB_URL"]))
+
+
+def main(name: str, log: str, lease_ms: str, *ids: str) -> None:
     module = journey()
     module.resonate.set_dependency("log", os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     clock = SystemClock()
@@ -49,7 +62,7 @@ def main(project: str, log: str, lease_ms: str, *ids: str) -> None:
     queue = LocalQueue(deliver, clock=clock, workers=4)
     node = Node(
         module.resonate,
-        FirestoreStore(project, channel=firestore_channel(os.environ["FIRESTORE_EMULATOR_HOST"])),
+        opened(name),
         queue,
         clock=clock,
         target="local://default",
