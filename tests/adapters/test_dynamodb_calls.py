@@ -308,3 +308,46 @@ def test_importing_the_adapter_imports_no_sdk() -> None:
     """A cold start that needs another part of the package must not pay 300 ms for boto3."""
     script = "import sys, resonate_faas_aws; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", script], check=False).returncode == 0
+
+
+def partly(client: Any, monkeypatch: pytest.MonkeyPatch, *, taken: int) -> list[int]:
+    """Let the real server answer so many keys of each BatchGetItem, and tell the rest as unprocessed; return the sizes."""
+    whole, sizes = client.batch_get_item, list[int]()
+
+    def answer(**request: Any) -> dict[str, Any]:
+        ((table, asked),) = request["RequestItems"].items()
+        sizes.append(len(asked["Keys"]))
+        now, later = asked["Keys"][:taken], asked["Keys"][taken:]
+        found: dict[str, Any] = {"Responses": {table: []}}
+        if now:
+            found = whole(RequestItems={table: {**asked, "Keys": now}})
+        return {**found, "UnprocessedKeys": {table: {**asked, "Keys": later}} if later else {}}
+
+    monkeypatch.setattr(client, "batch_get_item", answer)
+    return sizes
+
+
+def test_a_partial_answer_is_asked_for_the_rest(
+    client: Any, store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A throttled BatchGetItem gives what it could read: an object without its payload would be a wrong one."""
+    stored = [
+        promise_object(f"root:{number}", param=Value(data="x" * 9_000), count=number) for number in range(5)
+    ]
+    put(store, *stored)
+    sizes = partly(client, monkeypatch, taken=2)
+    found = look(DynamoDBStore(store.table, client=client), *(each.id for each in stored))
+    assert [held.object for held in found.values()] == stored
+    assert sizes == [5, 3, 1]
+
+
+def test_an_answer_that_stays_empty_is_told_as_an_outage(
+    client: Any, store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After pauses, not for ever."""
+    put(store, *(promise_object(f"root:{number}", param=Value(data="x" * 9_000)) for number in range(2)))
+    partly(client, monkeypatch, taken=0)
+    pauses: list[float] = []
+    with pytest.raises(StoreUnavailableError, match="throttled"):
+        look(DynamoDBStore(store.table, client=client, pause=pauses.append), "root:0", "root:1")
+    assert len(pauses) == 11
