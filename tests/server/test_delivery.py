@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.server.kit import HookedQueue, external, refuse, resolve, run_due, server, suspended, task
+from tests.server.kit import FAR_MS, HookedQueue, external, refuse, resolve, run_due, server, suspended, task
 from tests.worker.flows import RESULT, everything
-from tests.worker.kit import DAY_MS, Running, World, start
+from tests.worker.kit import ADDRESS, DAY_MS, LEASE_MS, Running, World, start
 
 from resonate_faas import QueueError, StoreUnavailableError
+from resonate_faas._embedded import EmbeddedSession
 from resonate_faas._machine.objects import (
+    TARGET,
     Execute,
     Message,
     PromiseObject,
@@ -18,7 +20,7 @@ from resonate_faas._machine.objects import (
     TaskState,
     Unblock,
 )
-from resonate_faas._machine.requests import RegisterListener
+from resonate_faas._machine.requests import Record, RegisterListener
 from resonate_faas._node import Node
 from resonate_faas._server import ServerSettings
 from resonate_faas._worker import WorkerSettings
@@ -83,6 +85,35 @@ def test_a_lost_execute_is_sent_again_by_the_sweep(world: World) -> None:
     assert owner.sweep().failures == 0
     (message,) = run_due(world, owner) or world.take()
     assert message == Execute(id="root", version=0, target="local://default")
+
+
+def test_of_tasks_sent_together_the_one_that_was_not_taken_is_left_to_the_sweep(world: World) -> None:
+    """Without: a batch that failed in part would lose a child, or hold up its siblings."""
+    queue = HookedQueue(world.queue)
+    owner = server(world, queue)
+    owner.ask(task("root"))
+    session = EmbeddedSession(owner, "root", pid="pid", ttl_ms=LEASE_MS)
+    assert session.acquire() is not None
+    world.take()
+
+    def refuse_one(message: Message) -> None:
+        if isinstance(message, Execute) and message.id == "root:2r":
+            refuse(message)
+
+    queue.on_send = refuse_one
+    now_ms = world.clock.now_ms()
+    session.commit(
+        [
+            Record(id=f"root:{place}r", timeout_at=FAR_MS, created_at=now_ms, tags={TARGET: ADDRESS})
+            for place in (1, 2, 3)
+        ]
+    )
+    assert {one.id for one in world.take() if isinstance(one, Execute)} == {"root:1r", "root:3r"}
+    queue.on_send = lambda _: None
+    world.clock.advance(MINUTE)
+    assert owner.sweep().failures == 0
+    again = run_due(world, owner) or world.take()
+    assert "root:2r" in {one.id for one in again if isinstance(one, Execute)}
 
 
 class Unreliable:
