@@ -34,6 +34,8 @@ def lambda_handler(
     *,
     table: str | None = None,
     queue_url: str | None = None,
+    url: str | None = None,
+    token: str | None = None,
     worker: WorkerSettings | None = None,
     **options: Unpack[DeploymentOptions],
 ) -> LambdaFunction:
@@ -48,6 +50,9 @@ def lambda_handler(
         resonate: the business code.
         table: the DynamoDB table; by default RESONATE_FAAS_TABLE.
         queue_url: of the SQS queue; by default RESONATE_FAAS_QUEUE_URL.
+        url: of an official Resonate server to work for, in place of table and queue; by default the business code's,
+            else RESONATE_URL. The function then takes what that server pushes (docs/interop.md).
+        token: the bearer token for that server; by default RESONATE_TOKEN.
         worker: replaces the settings of activations, ``lease_seconds`` among them, which may be lower then.
         options: each by default the environment variable of its name.
 
@@ -58,15 +63,20 @@ def lambda_handler(
         ``handler = lambda_handler(resonate)`` in lambda_function.py; the function's handler is lambda_function.handler.
     """
     source = Source(os.environ, {"table": table, "queue_url": queue_url, **options})
+    server = url or resonate.url or os.environ.get("RESONATE_URL")
+    if server:
+        from resonate_faas_aws._working_for import working_for  # noqa: PLC0415 - an extra, and another way to work
+
+        return working_for(resonate, server, source, token=token, worker=worker)
     settings = DeploymentSettings.read(source)
-    table_name, url = source.required("TABLE"), source.required("QUEUE_URL")
-    permits = _permits(url, settings.queues)
+    table_name, own_queue = source.required("TABLE"), source.required("QUEUE_URL")
+    permits = _permits(own_queue, settings.queues)
     clock, own_url = SystemClock(), OwnUrl(settings.public_url)
     activations = worker or settings.worker
     node = Node(
         resonate,
         DynamoDBStore(table_name, rules=settings.rules),
-        SqsQueue(url, others=settings.queues, clock=clock),
+        SqsQueue(own_queue, others=settings.queues, clock=clock),
         clock=clock,
         target=OWN_TARGET,
         resolve_target=_address,

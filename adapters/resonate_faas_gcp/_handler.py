@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
-from typing import Final, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from resonate_faas import Resonate
 from resonate_faas._addresses import AddressPolicy
@@ -27,6 +27,9 @@ from resonate_faas_gcp._settings import CloudSettings
 
 log = logging.getLogger("resonate_faas_gcp")
 
+if TYPE_CHECKING:
+    from resonate_faas_gcp._working_for import Auth
+
 DEFAULT_GROUP: Final = "default"
 """What ``target="default"`` of a call means everywhere: this deployment's own queue."""
 
@@ -46,54 +49,68 @@ def http_handler(
     callers: Iterable[str] | None = None,
     timeout_seconds: int | None = None,
     dispatch_deadline_seconds: int | None = None,
+    url: str | None = None,
+    auth: Auth = "auto",
+    token: str | None = None,
+    audience: str | None = None,
     worker: WorkerSettings | None = None,
     **options: Unpack[DeploymentOptions],
 ) -> Function:
-    """Return the HTTP function that runs these workflows.
+    """Return the HTTP function that runs these workflows: ``handler = http_handler(resonate)`` in main.py.
 
     One function serves everything: its Cloud Tasks queue, Cloud Scheduler's tick, and all the routes of docs/http.md.
     Nobody may do anything unless a setting says so; docs/configuration.md has them all.
 
-    Settings are checked and libraries imported here, while the instance starts. Clients are made at the first request,
-    since functions-framework starts its worker process after it has imported the function, and are kept by it.
+    Settings are checked and libraries imported here; clients are made at the first request, since functions-framework
+    starts its worker process after it has imported the function.
 
     Args:
         resonate: the business code.
         project: of the database; by default RESONATE_FAAS_PROJECT, else the queue's.
         database: of Firestore; by default RESONATE_FAAS_DATABASE, else ``(default)``.
-        collection: where the objects stand; by default RESONATE_FAAS_COLLECTION, else ``resonate``.
+        collection: of the objects; by default RESONATE_FAAS_COLLECTION, else ``resonate``.
         queue: ``projects/P/locations/L/queues/Q``; by default RESONATE_FAAS_QUEUE.
         queue_account: the service account whose token Cloud Tasks sends; by default RESONATE_FAAS_QUEUE_ACCOUNT.
         tick_account: that of Cloud Scheduler; by default RESONATE_FAAS_TICK_ACCOUNT.
         callers: accounts that may use the other routes; by default RESONATE_FAAS_CALLERS.
         timeout_seconds: the function's; by default RESONATE_FAAS_TIMEOUT_SECONDS.
-        dispatch_deadline_seconds: how long Cloud Tasks waits; by default RESONATE_FAAS_DISPATCH_DEADLINE_SECONDS, else
-            the function's timeout.
+        dispatch_deadline_seconds: how long Cloud Tasks waits; by default the variable of its name, else the timeout.
+        url: of an official Resonate server to work for (docs/interop.md); by default the business code's, else RESONATE_URL.
+        auth: how that server learns who asks: "auto" (an ID token over https), "none", "bearer", "oidcIdToken".
+        token: the bearer token for that server; by default RESONATE_TOKEN.
+        audience: of the ID token; by default the server's URL.
         worker: replaces the settings of activations, ``lease_seconds`` among them, which may be lower then.
         options: each by default the environment variable of its name.
 
     Raises:
         ConfigurationError: a setting is missing or wrong; the instance does not start.
-
-    Example:
-        ``handler = http_handler(resonate)`` in main.py; the function's entry point is handler.
     """
-    given = {
-        "project": project,
-        "database": database,
-        "collection": collection,
-        "queue": queue,
-        "queue_account": queue_account,
-        "tick_account": tick_account,
-        "callers": callers,
-        "timeout_seconds": timeout_seconds,
-        "dispatch_deadline_seconds": dispatch_deadline_seconds,
-        **options,
-    }
     log_to_cloud()
-    settings = CloudSettings.read(Source(os.environ, given), os.environ)
-    if settings.stand_ins:
-        log.warning("not for a deployment", extra={"variables": settings.stand_ins})
+    source = Source(
+        os.environ,
+        dict(
+            project=project,
+            database=database,
+            collection=collection,
+            queue=queue,
+            queue_account=queue_account,
+            tick_account=tick_account,
+            callers=callers,
+            timeout_seconds=timeout_seconds,
+            dispatch_deadline_seconds=dispatch_deadline_seconds,
+            **options,
+        ),
+    )
+    server = url or resonate.url or os.environ.get("RESONATE_URL")
+    if not server:
+        return _over_own_store(resonate, source, worker)
+    from resonate_faas_gcp._working_for import working_for  # noqa: PLC0415 - an extra
+
+    return working_for(resonate, server, source, auth=auth, token=token, audience=audience, worker=worker)
+
+
+def _over_own_store(resonate: Resonate, source: Source, worker: WorkerSettings | None) -> Function:
+    settings = CloudSettings.read(source, os.environ)
     messages()
     deployment = _Deployment(resonate, settings, worker or settings.common.worker, _permits(settings))
     return served(deployment, settings.timeout_ms)

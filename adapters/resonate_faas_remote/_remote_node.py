@@ -71,7 +71,7 @@ class RemoteNode:
         *,
         token: str | None = None,
         headers: Headers | None = None,
-        auth: httpx.Auth | None = None,
+        auth: httpx.Auth | Callable[[httpx.Request], httpx.Request] | None = None,
         target: str | None = None,
         resolve_target: Callable[[str], str] | None = None,
         group: str = GROUP,

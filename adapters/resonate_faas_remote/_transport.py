@@ -70,7 +70,7 @@ class Transport:
         clock: Clock,
         token: str | None = None,
         headers: Headers | None = None,
-        auth: httpx.Auth | None = None,
+        auth: httpx.Auth | Callable[[httpx.Request], httpx.Request] | None = None,
         timeout_s: float = TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

@@ -245,6 +245,16 @@ class DeploymentSettings:
         """
         return None if self.link_key is None else Links(base_url, self.link_key)
 
+    def pushes(self) -> BearerAccess | None:
+        """Return who may push messages of an official server; None: whoever the platform lets in.
+
+        With a secret or a key for tokens, only who shows one: what may start things may tell of them.
+        """
+        if not self.credentials:
+            return None
+        rights = frozenset({Right.DELIVER})
+        return BearerAccess(Credential(accepts=one.accepts, rights=rights) for one in self.credentials)
+
     def access(self, *platform: Credential) -> BearerAccess:
         """Return who may do what.
 

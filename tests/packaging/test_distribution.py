@@ -17,7 +17,7 @@ import pytest
 from tests.packaging.tree import PACKAGES, PYPROJECT, ROOT
 
 PROJECT: dict[str, Any] = PYPROJECT["project"]
-EXTRAS = {"local", "cli", "gcp", "aws", "remote", "otel", "testing", "dev"}
+EXTRAS = {"local", "cli", "gcp", "aws", "jwt", "remote", "otel", "testing", "dev"}
 BLOCKED = ("starlette", "uvicorn", "typer", "rich", "httpx", "cronsim", "pytest", "hypothesis", "anyio")
 BLOCKER = f"""
 import sys
