@@ -194,7 +194,9 @@ def test_a_suspend_refused_for_too_many_waiters_halts_with_that_reason(skipping:
     skipping.store.before_write = fill
     skipping.settle(node, until_ms=EPOCH_MS + 3 * HOUR, sweep=True)
     assert filled
-    assert halted_with(skipping) == "Promise 'root:1' already has 1000 waiters (or 300000 bytes of their names)"
+    assert (
+        halted_with(skipping) == "Promise 'root:1' already has 1000 waiters (or 300000 bytes of their names)"
+    )
     assert skipping.ended == [Ended.RELEASED] * ATTEMPTS
 
 
