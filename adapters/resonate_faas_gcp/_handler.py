@@ -88,18 +88,18 @@ def http_handler(
     log_to_cloud()
     source = Source(
         os.environ,
-        dict(
-            project=project,
-            database=database,
-            collection=collection,
-            queue=queue,
-            queue_account=queue_account,
-            tick_account=tick_account,
-            callers=callers,
-            timeout_seconds=timeout_seconds,
-            dispatch_deadline_seconds=dispatch_deadline_seconds,
+        {
+            "project": project,
+            "database": database,
+            "collection": collection,
+            "queue": queue,
+            "queue_account": queue_account,
+            "tick_account": tick_account,
+            "callers": callers,
+            "timeout_seconds": timeout_seconds,
+            "dispatch_deadline_seconds": dispatch_deadline_seconds,
             **options,
-        ),
+        },
     )
     server = url or resonate.url or os.environ.get("RESONATE_URL")
     if not server:
