@@ -56,7 +56,7 @@ def http_handler(
     worker: WorkerSettings | None = None,
     **options: Unpack[DeploymentOptions],
 ) -> Function:
-    """Return the HTTP function that runs these workflows: ``handler = http_handler(resonate)`` in main.py.
+    """Return the function that runs these workflows, for main.py: ``handler = http_handler(resonate)``.
 
     One function serves everything: its Cloud Tasks queue, Cloud Scheduler's tick, and all the routes of docs/http.md.
     Nobody may do anything unless a setting says so; docs/configuration.md has them all.
