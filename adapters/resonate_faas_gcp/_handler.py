@@ -56,10 +56,10 @@ def http_handler(
     worker: WorkerSettings | None = None,
     **options: Unpack[DeploymentOptions],
 ) -> Function:
-    """Return the function that runs these workflows, for main.py: ``handler = http_handler(resonate)``.
+    """Return the HTTP function that runs these workflows.
 
-    One function serves everything: its Cloud Tasks queue, Cloud Scheduler's tick, and all the routes of docs/http.md.
-    Nobody may do anything unless a setting says so; docs/configuration.md has them all.
+    In main.py: ``handler = http_handler(resonate)``. It serves everything: its Cloud Tasks queue, Cloud Scheduler's tick,
+    and all the routes of docs/http.md. Nobody may do anything unless a setting says so; docs/configuration.md has them all.
 
     Settings are checked and libraries imported here; clients are made at the first request, since functions-framework
     starts its worker process after it has imported the function.
