@@ -11,7 +11,7 @@ import pytest
 from tests.emulators.oidc_issuer import key
 from tests.gcp.deployment import CALLER, QUEUE_ACCOUNT, TICK_ACCOUNT, Deployed, issuer, until
 
-from resonate_faas._machine.objects import PromiseState
+from resonate_faas._machine.objects import PromiseObject, PromiseState
 from resonate_faas._machine.requests import PromiseCreate
 from resonate_faas._server import Server
 from resonate_faas.testing import FakeClock, MemoryQueue
@@ -200,12 +200,22 @@ def test_a_sleep_is_its_wake_and_a_dispatch(calls: Deployed) -> None:
     calls.invoke("sleeper", "cost-sleep", 1.0)
     assert calls.result("cost-sleep") == "awake"
     assert created(calls) == 1 + 1 + 1
+    assert activations(calls, "cost-sleep") == 2
 
 
-def test_a_fan_out_is_a_message_a_task_and_one_to_go_on(calls: Deployed) -> None:
+def test_a_fan_out_is_a_message_a_task_and_one_each_time_it_goes_on(calls: Deployed) -> None:
+    """How often that is depends on which of them end while it is not waiting."""
     calls.invoke("fan_out", "cost-fan", FAN)
     assert calls.result("cost-fan") == sum(range(FAN))
-    assert created(calls) == 1 + FAN + 1
+    assert created(calls) == FAN + activations(calls, "cost-fan")
+
+
+def activations(deployed: Deployed, promise_id: str) -> int:
+    """Return how often a task was acquired."""
+    (one,) = [one for one in deployed.store.search("task", limit=1_000) if one.id == promise_id]
+    assert isinstance(one, PromiseObject)
+    assert one.task is not None
+    return one.task.version
 
 
 def test_a_tail_call_is_one_message(calls: Deployed) -> None:

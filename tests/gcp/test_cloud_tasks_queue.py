@@ -30,7 +30,7 @@ from resonate_faas.testing._kit import promise_object
 from resonate_faas_gcp import CloudTasksQueue, cloud_tasks_channel
 
 ACCOUNT = "queue@test.iam.gserviceaccount.com"
-NEAR_MS = 300
+NEAR_MS = 800
 _names = count(1)
 
 
@@ -118,7 +118,7 @@ class TestCloudTasksQueue(QueueContract):
         self, emulator: CloudTasksEmulator, name: str, receiver: Receiver, address: str
     ) -> Callable[[int], list[Message]]:
         def receive(until_ms: int) -> list[Message]:
-            emulator.settle(name, (until_ms + 1) / 1000)  # the clock shows whole milliseconds
+            emulator.settle(name, max(until_ms / 1000, time.time()))
             found, receiver.requests = receiver.requests, []
             return [message_of(body, address) for _, _, body in found]
 
