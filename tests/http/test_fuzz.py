@@ -26,6 +26,7 @@ PATHS = [
     "/invoke/add",
     "/invoke/fail",
     "/promises/known",
+    "/promises/known/explain",
     "/promises/known/resolve",
     "/promises/known/cancel",
 ]

@@ -47,6 +47,7 @@ def _answers() -> list[tuple[str, Any]]:
         ("Problem", site.send("GET", "/promises/none")),
         ("Sweep", site.send("POST", "/tick")),
         ("Health", site.send("GET", "/health")),
+        ("Explanation", site.send("GET", "/promises/root/explain")),
         ("Promise", site.send("POST", "/promises/root/cancel")),
     ]
     envelope = {"kind": "promise.get", "head": {"corrId": "1", "version": VERSION}, "data": {"id": "root"}}
@@ -62,7 +63,8 @@ def test_answers_are_as_described() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), [("Invoked", {"id": 1}), ("Problem", {}), ("Promise", {"id": "a"})]
+    ("name", "body"),
+    [("Invoked", {"id": 1}), ("Problem", {}), ("Promise", {"id": "a"}), ("Explanation", {"at": 1})],
 )
 def test_the_descriptions_refuse_something(name: str, body: Any) -> None:
     assert not _validator(name).is_valid(body)

@@ -22,6 +22,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "/tick": ("POST",),
     "/invoke/add": ("POST",),
     "/promises/root": ("GET", "HEAD"),
+    "/promises/root/explain": ("GET", "HEAD"),
     "/promises/root/resolve": ("GET", "HEAD", "POST"),
     "/promises/root/reject": ("GET", "HEAD", "POST"),
     "/promises/root/cancel": ("GET", "HEAD", "POST"),
@@ -34,6 +35,7 @@ RIGHTS: list[tuple[str, str, str, list[Right]]] = [
     ("POST", "/tick", "", [Right.TICK]),
     ("POST", "/invoke/add", "", [Right.INVOKE]),
     ("GET", "/promises/root", "", [Right.READ]),
+    ("GET", "/promises/root/explain", "", [Right.READ]),
     ("POST", "/promises/root/resolve", "", [Right.SETTLE]),
     ("POST", "/promises/root/resolve", "token=x", [Right.LINK]),
     ("GET", "/promises/root/cancel", "", [Right.SETTLE]),
@@ -49,6 +51,7 @@ def test_the_routes_of_these_tests_are_all_there_are() -> None:
         ("POST", "/tick"),
         ("POST", "/invoke/{function}"),
         ("GET", "/promises/{id}"),
+        ("GET", "/promises/{id}/explain"),
         ("GET", "/promises/{id}/{action}"),
         ("POST", "/promises/{id}/{action}"),
     }

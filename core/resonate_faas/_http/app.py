@@ -82,6 +82,7 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "/tick": re.compile(r"/tick"),
     "/invoke/{function}": re.compile(r"/invoke/(?P<function>[^/]+)"),
     _ACTION: re.compile(r"/promises/(?P<id>[^/]+)/(?P<action>resolve|reject|cancel)"),
+    "/promises/{id}/explain": re.compile(r"/promises/(?P<id>[^/]+)/explain"),
     "/promises/{id}": re.compile(r"/promises/(?P<id>[^/]+)"),
 }
 """In the order in which they are tried."""
@@ -94,6 +95,7 @@ ROUTES: Final = (
     Route(method="POST", template="/invoke/{function}", handle=_room("invoke", "invoke"), right=Right.INVOKE),
     Route(method="POST", template=_ACTION, handle=_room("promises", "settle"), right=None),
     Route(method="GET", template=_ACTION, handle=_room("promises", "confirm"), right=None),
+    Route(method="GET", template="/promises/{id}/explain", handle=_room("explain", "read"), right=Right.READ),
     Route(method="GET", template="/promises/{id}", handle=_room("promises", "read"), right=Right.READ),
 )
 

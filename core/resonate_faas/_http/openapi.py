@@ -99,6 +99,91 @@ _SCHEMAS: Final[Schema] = {
             "reason": {**_TEXT, "description": "Why the task is halted or backing off."},
         },
     ),
+    "Call": _object(
+        [],
+        {
+            "kind": {**_TEXT, "description": "run, rpc, detached, sleep, promise, now, race, retry, patch."},
+            "function": _TEXT,
+            "version": {"type": "integer"},
+            "code": {
+                **_TEXT,
+                "description": "The fingerprint of the code that an execution was started with.",
+            },
+            "attempt": {"type": "integer", "description": "Of a retry: how many attempts have failed."},
+            "error": {"description": "Of a retry: what the last attempt failed with."},
+            "parent": _TEXT,
+        },
+    ),
+    "Waiting": _object(
+        ["id", "state", "call", "createdAt", "timeoutAt"],
+        {
+            "id": _TEXT,
+            "state": {"enum": [state.value for state in PromiseState]},
+            "call": {"$ref": "#/components/schemas/Call"},
+            "createdAt": _INSTANT,
+            "timeoutAt": _INSTANT,
+            "taskState": {"enum": [state.value for state in TaskState]},
+            "reason": _TEXT,
+        },
+    ),
+    "WaitingList": _object(
+        ["count", "promises"],
+        {
+            "count": {"type": "integer"},
+            "promises": {"type": "array", "items": {"$ref": "#/components/schemas/Waiting"}, "maxItems": 100},
+        },
+    ),
+    "Explanation": _object(
+        ["promise", "at", "call", "callbacks", "listeners"],
+        {
+            "promise": {"$ref": "#/components/schemas/Promise"},
+            "at": _INSTANT,
+            "call": {"$ref": "#/components/schemas/Call"},
+            "callbacks": _object(
+                ["count", "ids"], {"count": {"type": "integer"}, "ids": {"type": "array", "items": _TEXT}}
+            ),
+            "listeners": _object(
+                ["count", "addresses"],
+                {"count": {"type": "integer"}, "addresses": {"type": "array", "items": _TEXT}},
+            ),
+            "nextDueAt": {
+                **_INSTANT,
+                "description": "When time alone does something to it, epoch milliseconds.",
+            },
+            "holder": {
+                "$ref": "#/components/schemas/Waiting",
+                "description": "Whose activations record it.",
+            },
+            "task": _object(
+                ["state", "version", "dispatches", "barren", "barrenMax", "resumes"],
+                {
+                    "state": {"enum": [state.value for state in TaskState]},
+                    "version": {"type": "integer"},
+                    "dispatches": {"type": "integer", "description": "Since it last became pending."},
+                    "barren": {"type": "integer", "description": "Acquisitions since its last new record."},
+                    "barrenMax": {"type": "integer", "description": "At which it is halted."},
+                    "resumes": {"type": "integer"},
+                    "target": _TEXT,
+                    "pid": {**_TEXT, "description": "Of the activation that holds the lease."},
+                    "leaseMs": {"type": "integer"},
+                    "leaseExpiresAt": _INSTANT,
+                    "nextDispatchAt": _INSTANT,
+                    "backsOffUntil": _INSTANT,
+                },
+            ),
+            "budget": _object(
+                ["promises", "promisesMax", "leaseMs"],
+                {
+                    "promises": {"type": "integer", "description": "Records that an activation replays."},
+                    "promisesMax": {"type": "integer"},
+                    "leaseMs": {"type": "integer", "description": "A replay must end well within it."},
+                },
+            ),
+            "awaits": {"$ref": "#/components/schemas/WaitingList"},
+            "retries": {"$ref": "#/components/schemas/WaitingList"},
+            "calls": {"$ref": "#/components/schemas/WaitingList"},
+        },
+    ),
     "Settle": _object(
         [],
         {"value": {"description": "Any JSON; of a rejection, the message."}},
@@ -241,6 +326,14 @@ _PATHS: Final[Schema] = {
                 ),
             ],
             "responses": _answers(200, "As it stands.", _json("Promise"), 404, 422),
+        }
+    },
+    "/promises/{id}/explain": {
+        "get": {
+            "summary": "Say why a promise waits: what it awaits, who holds it, what comes next",
+            "operationId": "explain",
+            "parameters": [_ID],
+            "responses": _answers(200, "As it stands.", _json("Explanation"), 404),
         }
     },
     "/promises/{id}/{action}": {

@@ -51,7 +51,7 @@ def read(call: Call) -> HttpResponse:
         PromiseNotFoundError: unknown.
     """
     wait_ms = call.bounded_ms(_wait_ms(call.request.query_fields().get("wait")))
-    promise_id = _known_id(call)
+    promise_id = known_id(call)
     found = call.node.client.wait(promise_id, wait_ms) if wait_ms else call.node.client.get(promise_id)
     if found is None:
         raise PromiseNotFoundError(promise_id)
@@ -66,7 +66,7 @@ def _wait_ms(text: str | None) -> int:
     return int(float(text) * 1000)
 
 
-def _known_id(call: Call) -> str:
+def known_id(call: Call) -> str:
     """Return the id of the path; one that no promise can have is unknown like any other."""
     promise_id = call.param("id")
     if id_error(promise_id) is not None:
@@ -135,7 +135,7 @@ def settle(call: Call) -> HttpResponse:
     state = ACTIONS[call.param("action")]
     token = call.request.query_fields().get("token")
     call.check(Right.SETTLE if token is None else Right.LINK)
-    promise_id = _known_id(call)
+    promise_id = known_id(call)
     body = _settle_body(call)
     found = call.node.client.get(promise_id)
     if found is None or (token is not None and not _covers(call, found, token)):
