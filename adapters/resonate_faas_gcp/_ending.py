@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
 from typing import Final
+
+log = logging.getLogger("resonate_faas_gcp")
 
 NUDGE: Final = signal.SIGURG
 """What asks the main thread to look: ignored by default, and used by nobody here, nor by gunicorn."""
@@ -84,7 +87,10 @@ class Ending:
     def _wait(self, before: object) -> None:
         """Release when told; where nobody else ends the process, do that too."""
         self._told.get()
-        self._stop()
+        try:
+            self._stop()
+        except Exception:  # whatever is wrong, the process must end
+            log.exception("tasks not released")
         if before is signal.SIG_DFL:
             with self._changed:
                 self._changed.wait_for(lambda: self._in_flight == 0, GRACE_S)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from types import MappingProxyType
 
@@ -13,9 +14,20 @@ from werkzeug.test import EnvironBuilder
 
 from resonate_faas._clock import SystemClock
 from resonate_faas._http import HttpRequest, HttpResponse
+from resonate_faas_gcp._ending import NUDGE
 from resonate_faas_gcp._function import Answers, http_request, served
 
 TIMEOUT_MS = 540_000
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Give the test process its signal handlers back."""
+    kinds = (NUDGE, signal.SIGTERM)
+    before = [signal.getsignal(kind) for kind in kinds]
+    yield
+    for kind, handler in zip(kinds, before, strict=True):
+        signal.signal(kind, handler)
 
 
 class Recording:
