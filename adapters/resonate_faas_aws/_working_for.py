@@ -16,8 +16,9 @@ from resonate_faas._machine.objects import Message
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_aws._function import LambdaFunction
 from resonate_faas_aws._signing import Signer, signed_service, signer
-from resonate_faas_remote import PushedApp, RemoteNode
+from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode
 
+TOKEN_VARIABLE: Final = "RESONATE_TOKEN"  # noqa: S105 - its name
 SIGN_VARIABLE: Final = "RESONATE_FAAS_SIGN_FOR"
 
 
@@ -31,7 +32,8 @@ def working_for(
 
     Args:
         resonate: the business code.
-        url: of the server.
+        url: of the server, or ``message``: whichever each message names, and that one is shown neither token nor
+            signature.
         source: of the settings.
         token: the bearer token; None: RESONATE_TOKEN, if it is set.
         worker: replaces the settings of activations.
@@ -41,13 +43,13 @@ def working_for(
     """
     settings = DeploymentSettings.read(source)
     activations = worker or settings.worker
-    signs = _signs(url)
+    bearer, signs = _proof(url, token)
 
-    def connect(server: str, resolve_target: Callable[[str], str], _: bool) -> RemoteNode:
+    def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
         return RemoteNode(
             resonate,
             server,
-            token=token if token is not None else os.environ.get("RESONATE_TOKEN", ""),
+            token=bearer,
             auth=signs,
             target=resolve_target(""),
             resolve_target=resolve_target,
@@ -74,6 +76,15 @@ def working_for(
         activations=activations,
         public_url=settings.public_url,
     )
+
+
+def _proof(url: str, token: str | None) -> tuple[str, Signer | None]:
+    """Return the bearer token, "" for none, and what signs; a server that only a message names gets neither."""
+    if url != SERVERS_WORD:
+        return token if token is not None else os.environ.get(TOKEN_VARIABLE, ""), _signs(url)
+    if token:
+        raise ConfigurationError("token", f"is for a configured server, not for url={SERVERS_WORD!r}")
+    return "", None
 
 
 def _signs(url: str) -> Signer | None:

@@ -14,7 +14,7 @@ from resonate_faas._deployment import DeploymentSettings, Source, wrong
 from resonate_faas._errors import ConfigurationError
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_gcp._function import Answers, Function, served
-from resonate_faas_remote import PushedApp, RemoteNode
+from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode
 
 Auth = Literal["auto", "none", "bearer", "oidcIdToken"]
 """How the server learns who asks (protocol section 9.4): ``auto`` is oidcIdToken over https, else none."""
@@ -43,7 +43,7 @@ def working_for(
 
     Args:
         resonate: the business code.
-        url: of the server.
+        url: of the server, or ``message``: whichever each message names, and that one is shown no token.
         source: of the settings.
         auth: how the server learns who asks.
         token: the bearer token; None: RESONATE_TOKEN.
@@ -58,7 +58,7 @@ def working_for(
     activations = worker or settings.worker
     bearer, headers = _proof(url, auth, token, audience)
 
-    def connect(server: str, resolve_target: Callable[[str], str], _: bool) -> RemoteNode:
+    def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
         return RemoteNode(
             resonate,
             server,
@@ -93,6 +93,10 @@ def _proof(
     """Return the bearer token, "" for none, and what gives an ID token's header; never both."""
     if auth not in get_args(Auth):
         raise ConfigurationError("auth", f"must be one of {', '.join(get_args(Auth))}, not {auth!r}")
+    if url == SERVERS_WORD and (auth in {"bearer", "oidcIdToken"} or token):
+        raise ConfigurationError(
+            "auth", f"shows a token to a configured server only, not to url={SERVERS_WORD!r}"
+        )
     if auth == "bearer":
         bearer = token or os.environ.get(TOKEN_VARIABLE, "")
         if not bearer:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlunsplit
 
 from resonate_faas import Resonate
 from resonate_faas._errors import ConfigurationError
@@ -25,16 +26,18 @@ from resonate_faas_remote._remote_node import RemoteNode, server_url
 log = logging.getLogger("resonate_faas_remote")
 
 NODES_MAX: Final = 8
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 FUNCTION_URL_VARIABLE: Final = "RESONATE_FUNCTION_URL"
 NOT_POST: Final = "Method not allowed. Use POST."
 NO_SERVER: Final = "Cannot determine Resonate server URL: set RESONATE_URL or pass url=."
 NO_OWN_URL: Final = (
-    "Cannot determine function URL: no x-forwarded-proto and host header. "
-    f"Set {FUNCTION_URL_VARIABLE} or pass function_url=."
+    f"Cannot determine function URL: no host header. Set {FUNCTION_URL_VARIABLE} or pass public_url=."
 )
+SERVERS_WORD: Final = "message"
+"""In place of a server's URL: whichever each message names. Whoever can reach the function chooses then what it runs."""
 
-Connect = Callable[[str, Callable[[str], str], bool], RemoteNode]
-"""Makes a node from the server's URL, what gives addresses of targets, and whether the URL was configured."""
+Connect = Callable[[str, Callable[[str], str]], RemoteNode]
+"""Makes a node from the server's URL and what gives addresses of targets."""
 
 
 class PushedApp:
@@ -42,12 +45,10 @@ class PushedApp:
 
     Args:
         resonate: the business code.
-        connect: makes the node for a server; tokens may go to a configured one only (D29).
-        url: of the server; None: the business code's, else RESONATE_URL, else, where allowed, the message's.
+        connect: makes the node for a server; with :data:`SERVERS_WORD` it must show that server no token (D29).
+        url: of the server, or :data:`SERVERS_WORD`; None: the business code's, else RESONATE_URL.
         function_url: our own, where children are sent that have no address; None: RESONATE_FUNCTION_URL, else the one
             that the request was sent to.
-        takes_servers_word: work for whatever server a message names, if none is configured. Whoever can reach this
-            function could then let it run its functions with any arguments.
         access: who may deliver; None: everybody whom the platform lets in, since the server is asked for the task.
     """
 
@@ -58,13 +59,11 @@ class PushedApp:
         *,
         url: str | None = None,
         function_url: str | None = None,
-        takes_servers_word: bool = False,
         access: Access | None = None,
     ) -> None:
         self._connect = connect
         self._url = server_url(resonate, url)
         self._function_url = function_url or os.environ.get(FUNCTION_URL_VARIABLE) or None
-        self._takes_servers_word = takes_servers_word
         self._access = access
         self._lock = threading.Lock()
         self._nodes: dict[tuple[str, str], RemoteNode] = {}
@@ -94,8 +93,8 @@ class PushedApp:
         message = decode_message(request.body)
         if isinstance(message, InvalidMessage):
             return _failed(400, message.error)
-        url = self._url or (message.server_url if self._takes_servers_word else None)
-        if url is None:
+        url = message.server_url if self._url == SERVERS_WORD else self._url
+        if not url:
             return _failed(500, NO_SERVER)
         own = self._function_url or _own_url(request)
         if own is None:
@@ -118,21 +117,21 @@ class PushedApp:
                     raise ConfigurationError(
                         "the server's URL", f"changes with every message: {NODES_MAX} are known"
                     )
-                node = self._connect(url, lambda name: name if "://" in name else own, self._url is not None)
+                node = self._connect(url, lambda name: name if "://" in name else own)
                 self._nodes[url, own] = node
             return node
 
 
 def _own_url(request: HttpRequest) -> str | None:
-    """Return the URL that the request was sent to, as the front end tells it; None: it does not.
+    """Return the URL that the request was sent to, as its headers tell it; None: they do not.
 
     Anybody could write these headers where no front end sets them; configure the URL there.
     """
-    scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+    scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip() or "http"
     host = request.headers.get("host", "")
-    if scheme not in {"http", "https"} or not host or urlsplit(f"//{host}").hostname is None:
+    if scheme not in {"http", "https"} or not _HOST.fullmatch(host):
         return None
-    return f"{scheme}://{host}{request.path or '/'}"
+    return urlunsplit((scheme, host, request.path or "/", request.query, ""))
 
 
 def _failed(status: int, text: str) -> HttpResponse:
