@@ -17,7 +17,7 @@ import pytest
 
 REGION = "eu-central-1"
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # the emulator takes any
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _PROGRAM = Path(sys.executable).parent / "ministack"
 
 
