@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import pytest
 from tests.aws.deployment import Deployed, until
 from tests.aws.flows import STEPS
-from tests.aws.witness import steps, witness
+from tests.aws.witness import witness
 from tests.crash.world import pause
 from tests.emulators.lambda_runtime import FunctionError
+
+T = TypeVar("T")
 
 KILLS = 30
 AT_A_TIME = 3
@@ -37,17 +41,21 @@ def test_workflows_survive_thirty_kills(tmp_path: Path, seed: int) -> None:
     ) as deployed:
         seen = witness(deployed, log)
         roots: list[str] = []
-        for kill in range(KILLS):
-            at_work = [root for root in roots if not steps(root) <= seen.settled.keys()]
+
+        def strike() -> bool | None:
+            """Look, see that there is enough to do, and kill whom the moment chooses; None: nobody is at work."""
+            seen.look()
+            at_work = [root for root in roots if root not in seen.settled]
             for _ in range(AT_A_TIME - len(at_work)):
-                roots.append(f"trip-{len(roots)}")
-                deployed.direct("journey", roots[-1], STEPS)
-            until(lambda: deployed.function.kill_one(moment.choice) or None, deployed.told)
-            with contextlib.suppress(FunctionError):  # it may meet the process that was just killed
-                deployed.tick()  # a message that was not sent any more is repeated by the sweep
+                root = f"trip-{len(roots)}"
+                deployed.direct("journey", root, STEPS)
+                roots.append(root)
+            return deployed.function.kill_one(moment.choice) or None
+
+        for _ in range(KILLS):
+            until(lambda: attempted(strike), deployed.told)
+            attempted(deployed.tick)  # a message that was not sent any more is repeated by the sweep
             pause(moment, MOMENT_S)
-            if kill % 3 == 0:
-                seen.look()
         for root in roots:
             deployed.result(root)
         seen.look()
@@ -55,6 +63,13 @@ def test_workflows_survive_thirty_kills(tmp_path: Path, seed: int) -> None:
             seen.check_end(root)
         spare = STEPS  # on a busy machine a lease this short may be lost without a kill
         assert sum(seen.runs.values()) <= len(roots) * (STEPS + 1) + KILLS + spare
+
+
+def attempted(call: Callable[[], T]) -> T | None:
+    """Return what a call gives; None: it met a process that was just killed."""
+    with contextlib.suppress(FunctionError):
+        return call()
+    return None
 
 
 def test_sigterm_hands_the_task_on_at_once(tmp_path: Path) -> None:
