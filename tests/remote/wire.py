@@ -10,6 +10,7 @@ from resonate_faas import Resonate
 from resonate_faas._http import App, HttpRequest, Right
 from resonate_faas._machine.objects import Rules
 from resonate_faas._node import Node
+from resonate_faas._ports import Clock
 from resonate_faas._server import ServerSettings
 from resonate_faas.testing import FakeClock, MemoryQueue, MemoryStore
 
@@ -54,7 +55,12 @@ class Everybody:
 def server(*, strict: bool = False) -> tuple[Node, FakeClock]:
     """Return a deployment in memory that runs nothing itself; time passes by hand."""
     clock = FakeClock(auto=True)
-    node = Node(
+    return server_at(clock, strict=strict), clock
+
+
+def server_at(clock: Clock, *, strict: bool = False) -> Node:
+    """Return a deployment in memory that runs nothing itself."""
+    return Node(
         Resonate(),
         MemoryStore(),
         MemoryQueue(clock),
@@ -62,4 +68,3 @@ def server(*, strict: bool = False) -> tuple[Node, FakeClock]:
         target="local://default",
         server=ServerSettings(rules=Rules(strict=strict)),
     )
-    return node, clock
