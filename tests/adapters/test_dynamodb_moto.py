@@ -18,6 +18,7 @@ TOO_LARGE = {
     "test_a_large_suspension_survives_each_lost_answer",
     "test_a_long_history_comes_complete_in_call_order_in_bounded_pages",
     "test_a_rare_tag_is_found_among_many",
+    "test_a_task_with_a_long_history_is_opened_page_by_page",
 }
 
 _names = counted(1)
