@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.adapters.dev_server import dev_server
 from tests.interop import sdks
+from tests.interop.official import official
 from tests.interop.programs import elsewhere
 
 from resonate_faas import Invocation
@@ -23,19 +23,6 @@ from resonate_faas_remote import RemoteNode
 SERVERS = ["preload", "no preload", "ours", "ours, strict"]
 WITHIN_MS = 60_000
 PROGRAM = Path(sys.executable).with_name("resonate-faas")
-
-
-@contextmanager
-def official(*options: str) -> Iterator[str]:
-    command = sdks.command("official_server.py", *options)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            url = server.stdout.readline().strip()
-            assert url.startswith("http://")
-            yield url
-        finally:
-            server.kill()
 
 
 @pytest.fixture(scope="module", params=SERVERS)

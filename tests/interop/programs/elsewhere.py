@@ -63,6 +63,20 @@ async def tour(ctx: Context, number: int) -> dict[str, Any]:
 
 
 @resonate.register
+async def errand(ctx: Context, number: int, nap_s: float) -> list[int]:
+    """A step, a sleep, a child and a grandchild: what a pushed function is asked for again and again."""
+    doubled = await ctx.run(double, number)
+    await ctx.sleep(nap_s)
+    child = await ctx.rpc(relayed, doubled)
+    return [doubled, child]
+
+
+@resonate.register
+async def relayed(ctx: Context, number: int) -> int:
+    return await ctx.options(target="default").rpc(increment, number)
+
+
+@resonate.register
 async def approval(ctx: Context) -> Any:
     return await ctx.promise()
 
