@@ -175,7 +175,8 @@ def confirm(call: Call) -> HttpResponse:
 
     Raises:
         InvalidFieldError: the query's ``value`` is not JSON.
+        PromiseNotFoundError: no promise can have this id.
     """
     fields = call.request.query_fields()
     call.check(Right.LINK if "token" in fields else Right.SETTLE)
-    return confirmation(call.param("action"), call.param("id"), fields.get("value"))
+    return confirmation(call.param("action"), known_id(call), fields.get("value"))
