@@ -26,7 +26,12 @@ def _activations() -> list[Figure]:
     chain = chain_costs(CHAIN)
     return [
         _count("activation", nothing.budgeted, OVERHEAD_MAX, "task read and first page count as one"),
-        _count("activation, latencies in a row", nothing.sequential, None, "the stores of the clouds read at once: 3"),
+        _count(
+            "activation, latencies in a row",
+            nothing.sequential,
+            None,
+            "the stores of the clouds read at once: 3",
+        ),
         _count("a sequential step", (steps.writes - nothing.writes) / STEPS, 1),
         _count("a sequential step, reads", steps.reads - nothing.reads, 0),
         _count("activation that replays 998 steps", replay_of(998).budgeted, OVERHEAD_MAX),
