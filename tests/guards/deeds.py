@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC221, ASYNC230, ASYNC240, ASYNC251, DTZ001, DTZ005, DTZ011, ICN001, PTH123, PTH208, TRY301
+# ruff: noqa: ASYNC221, ASYNC230, ASYNC240, ASYNC251, DTZ001, DTZ005, DTZ011, ICN001, PTH111, PTH123, PTH208, TRY301
 """Workflows that do, or seem to do, what a replay can't repeat; the line that does it ends in ``# here``.
 
 What ruff would warn of is what the guards must see."""
@@ -142,6 +142,18 @@ async def asks_environment(_ctx: Context) -> bool:
     return os.getenv("HOME") == ""  # here
 
 
+async def subscripts_environment(_ctx: Context) -> bool:
+    return os.environ["PATH"] == ""  # here
+
+
+async def gets_environment(_ctx: Context) -> bool:
+    return os.environ.get("A_NAME_NOT_SET", "") is None  # here
+
+
+async def looks_into_environment(_ctx: Context) -> bool:
+    return "A_NAME_NOT_SET" in os.environ  # here
+
+
 async def helped(ctx: Context) -> float:
     one = await ctx.run(int, "1")
     return one * await later()
@@ -167,16 +179,26 @@ CALLED: list[tuple[Callable[..., Any], str]] = [
     (numbers, "draws at random (uuid.uuid4)"),
     (keeps_secret, "draws at random (secrets.token_hex)"),
     (takes_bytes, "draws at random (os.urandom)"),
-    (asks_environment, "asks the process it runs in (os.getenv)"),
+    (asks_environment, "asks the process it runs in (os.environ)"),
+    (subscripts_environment, "asks the process it runs in (os.environ)"),
+    (gets_environment, "asks the process it runs in (os.environ)"),
+    (looks_into_environment, "asks the process it runs in (os.environ)"),
     (helped, "reads the clock (time.perf_counter)"),
 ]
+
+
+async def works_long(_ctx: Context, calls: int, *, is_late: bool) -> float:
+    for _ in range(calls):
+        len("")
+    return time.time() * 0 if is_late else 0.0  # here
 
 
 # ---- clean, although something opens files or reads clocks underneath
 
 
 def reads(step: StepContext) -> str:
-    return f"{pathlib.Path(os.devnull).read_text()}{step.info.attempt}{time.time() * 0}{random.random() * 0}"
+    drawn = f"{time.time() * 0}{random.random() * 0}{len(os.environ['PATH']) * 0}"
+    return f"{pathlib.Path(os.devnull).read_text()}{step.info.attempt}{drawn}"
 
 
 async def reads_later() -> float:
@@ -220,10 +242,14 @@ async def zones(_ctx: Context) -> str:
     return datetime(2030, 1, 31, 12, tzinfo=ZoneInfo("Europe/Berlin")).isoformat()
 
 
+async def asks_library(_ctx: Context) -> str:
+    return os.path.expanduser("~")
+
+
 async def seeded(ctx: Context) -> list[float]:
     dice = random.Random(7)
     dates_known = [datetime(2030, 1, 31), datetime.fromtimestamp(0, tz=dates.UTC)]
     return [dice.random(), dice.choice([1, 2]), len(dates_known), await ctx.run(float, "1")]
 
 
-CLEAN: list[Callable[..., Any]] = [in_steps, imports, logs, explains, warns, zones, seeded]
+CLEAN: list[Callable[..., Any]] = [in_steps, imports, logs, explains, warns, zones, asks_library, seeded]

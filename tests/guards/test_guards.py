@@ -21,8 +21,8 @@ from resonate_faas.testing import MemoryDeployment
 from resonate_faas.testing._deployment import TARGET
 
 Body = Callable[..., Any]
-SEES_CALLS = sys.version_info >= (3, 12)
-"""In warn mode; in error mode every Python does."""
+SEES_LATE_CALLS = sys.version_info >= (3, 12)
+"""In warn mode: Python 3.11 looks at a workflow while it is new to the process; in error mode every Python does."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,11 +68,7 @@ def test_in_error_mode_a_deed_ends_the_activation_at_its_line(body: Body, what: 
     )
 
 
-@pytest.mark.parametrize(
-    ("body", "what"),
-    AUDITED + (CALLED if SEES_CALLS else []),
-    ids=lambda one: getattr(one, "__name__", ""),
-)
+@pytest.mark.parametrize(("body", "what"), AUDITED + CALLED, ids=lambda one: getattr(one, "__name__", ""))
 def test_in_warn_mode_it_is_logged_once_a_place_and_the_workflow_goes_on(
     body: Body, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,10 +158,50 @@ def test_there_are_three_guards() -> None:
 def test_a_refusal_after_a_warning_of_the_same_place_still_comes(caplog: pytest.LogCaptureFixture) -> None:
     """Places that were silenced in warn mode are looked at again by the next strict watch."""
     deployed(deeds.tells_time, "warn").run("flow")
-    assert len(told(caplog)) == (1 if SEES_CALLS else 0)
+    assert len(told(caplog)) == 1
     deployment = deployed(deeds.tells_time, "error")
     deployment.start("flow")
     deployment.settle(until_ms=deployment.clock.now_ms() + 1_000)
     held = deployment.client.get("root")
     assert held is not None
     assert "reads the clock (time.time)" in (held.reason or "")
+
+
+@pytest.mark.parametrize(
+    "executions",
+    [[(20_000, True)], [(6_000, False), (6_000, False), (0, True)]],
+    ids=["in one execution", "in several together"],
+)
+def test_after_many_calls_a_workflow_is_looked_at_in_error_mode_and_from_3_12_on(
+    executions: list[tuple[int, bool]], caplog: pytest.LogCaptureFixture
+) -> None:
+    def run_all(guard: Guard) -> MemoryDeployment:
+        deployment = deployed(deeds.works_long, guard)
+        for number, (calls, is_late) in enumerate(executions):
+            deployment.start("flow", calls, is_late=is_late, id=str(number))
+            deployment.settle(until_ms=deployment.clock.now_ms() + 1_000)
+        return deployment
+
+    held = run_all("error").client.get(str(len(executions) - 1))
+    assert held is not None
+    assert here(deeds.works_long) in (held.reason or "")
+    caplog.clear()
+    run_all("warn")
+    assert [fields["line"] for fields in told(caplog)] == [here(deeds.works_long)] * SEES_LATE_CALLS
+
+
+def test_a_workflow_that_is_new_is_looked_at_whatever_others_did(caplog: pytest.LogCaptureFixture) -> None:
+    resonate = Resonate(guard="warn")
+    resonate.register(name="long")(deeds.works_long)
+    resonate.register(name="new")(deeds.tells_day)
+    deployment = MemoryDeployment(resonate)
+    deployment.run("long", 20_000, is_late=False)
+    deployment.run("new", id="new")
+    assert [fields["line"] for fields in told(caplog)] == [here(deeds.tells_day)]
+
+
+def test_nobody_looks_at_the_thread_when_the_workflow_has_ended() -> None:
+    profiled = sys.getprofile()
+    for calls in (0, 20_000):
+        deployed(deeds.works_long, "warn").run("flow", calls, is_late=True)
+        assert sys.getprofile() is profiled

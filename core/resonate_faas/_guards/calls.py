@@ -2,18 +2,28 @@
 
 From Python 3.12 on by sys.monitoring, in the code objects of workflows alone: a place that called something harmless
 is not looked at again, so a replay does not pay. Python 3.11 has only sys.setprofile, which sees every call of
-the thread: it is used in strict mode, in tests, where a slow replay hurts nobody.
+the thread and makes a replay many times dearer: each workflow is looked at while it is new to the process, then no
+more. In strict mode, in tests, where a slow replay hurts nobody, every call is looked at, every time.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Final
 
-from resonate_faas._guards.deeds import CALLS, Deed, deed_of, name_of
-from resonate_faas._guards.places import home, home_of, is_library
+from resonate_faas._guards.deeds import (
+    CALLS,
+    ENVIRONMENT,
+    ENVIRONMENT_NAME,
+    PROCESS_STATE,
+    Deed,
+    deed_of,
+    name_of,
+)
+from resonate_faas._guards.places import environment_reader, home, home_of, is_library
 
 Saw = Callable[[str, Deed, FrameType | None], None]
 """Takes the name of what was called, what it does, and the caller's frame; may raise."""
@@ -22,6 +32,8 @@ _TOOLS: Final = (4, 3)
 """Ids of sys.monitoring that belong to no kind of tool."""
 CODES_MAX: Final = 10_000
 """Code objects that are looked at; a program has fewer, unless it makes code at run time."""
+PROFILED_MAX: Final = 20_000
+"""Calls and returns that are looked at for each workflow, where only sys.setprofile can: 11 ms, once a process."""
 _COMPREHENSIONS: Final = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 
 
@@ -36,6 +48,8 @@ class CallWatch:
     def __init__(self, saw: Saw, *, is_strict: bool) -> None:
         self._saw = saw
         self._is_strict = is_strict
+        # by identity of the code: equal code may stand in two modules
+        self._profiles: dict[int, _Profile] = {}
 
     def enter(self, routine: Any) -> None:
         """Look at the calls of a coroutine or generator, and of the functions of its own package that it calls."""
@@ -44,8 +58,10 @@ class CallWatch:
             return
         if sys.version_info >= (3, 12):
             _monitor.begin(self._saw, frame, is_strict=self._is_strict)
-        elif self._is_strict and sys.getprofile() is None:
-            sys.setprofile(_Profile(self._saw, home_of(frame)))
+        else:
+            profile = self._profiles.get(id(frame.f_code)) or self._profile(frame)
+            if profile.left > 0 and sys.getprofile() is None:
+                sys.setprofile(profile)
 
     def leave(self) -> None:
         """Look no more."""
@@ -54,19 +70,41 @@ class CallWatch:
         elif isinstance(sys.getprofile(), _Profile):
             sys.setprofile(None)
 
+    def _profile(self, frame: FrameType) -> _Profile:
+        made = _Profile(self._saw, frame, most=math.inf if self._is_strict else PROFILED_MAX)
+        if len(self._profiles) < CODES_MAX:
+            self._profiles[id(frame.f_code)] = made
+        return made
+
 
 class _Profile:
-    """A profile function of one workflow's thread: sees the calls of all code, and picks those of its home."""
+    """The profile function of one workflow: sees the calls of all code on its thread, and picks those of its home.
 
-    def __init__(self, saw: Saw, own: str) -> None:
+    Args:
+        saw: is told.
+        frame: of the workflow.
+        most: events that are looked at, in all replays together.
+
+    Attributes:
+        left: events that will still be looked at.
+    """
+
+    def __init__(self, saw: Saw, frame: FrameType, *, most: float) -> None:
         self._saw = saw
-        self._home = own
+        self._code = frame.f_code  # kept, so that its identity stays its own
+        self._home = home_of(frame)
+        self.left = most
 
     def __call__(self, frame: FrameType, event: str, called: Any) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            sys.setprofile(None)
         if event == "c_call":
             deed = deed_of(called, None)
             if deed is not None and home_of(frame) == self._home:
                 self._saw(name_of(called), deed, frame)
+        elif event == "call" and frame.f_code is ENVIRONMENT:
+            _read_environment(self._saw, frame)
         elif event == "call" and frame.f_back is not None:
             module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
             if module == "random" or (module, name) in CALLS:
@@ -125,6 +163,8 @@ if sys.version_info >= (3, 12):
             if tool is not None:
                 monitoring.use_tool_id(tool, "resonate-faas guards")
                 monitoring.register_callback(tool, monitoring.events.CALL, self._called)
+                monitoring.register_callback(tool, monitoring.events.PY_START, self._read)
+                monitoring.set_local_events(tool, ENVIRONMENT, monitoring.events.PY_START)
             return tool
 
         def _follow(self, code: CodeType, own: str) -> None:
@@ -149,6 +189,11 @@ if sys.version_info >= (3, 12):
             self._has_disabled = True
             return sys.monitoring.DISABLE
 
+        def _read(self, _code: CodeType, _offset: int) -> None:
+            saw = self._thread.saw
+            if saw is not None:
+                _read_environment(saw, sys._getframe(1))  # noqa: SLF001
+
         def _consider(self, code: CodeType, called: Any) -> None:
             """Look at the calls of what is called too, if it belongs to the workflow's own code."""
             function = called.__func__ if isinstance(called, MethodType) else called
@@ -162,6 +207,12 @@ if sys.version_info >= (3, 12):
                 self._follow(function.__code__, own)
 
     _monitor = _Monitor()
+
+
+def _read_environment(saw: Saw, frame: FrameType) -> None:
+    reader = environment_reader(frame)
+    if reader is not None:
+        saw(ENVIRONMENT_NAME, PROCESS_STATE, reader)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,12 +61,15 @@ _CALLS: Final[Mapping[tuple[str, Deed], str]] = {
     ("posix", UNIQUE): "urandom getrandom",
     ("nt", UNIQUE): "urandom",
     ("posix", PROCESS_STATE): "getpid getppid getcwd cpu_count",
-    ("os", PROCESS_STATE): "getenv",
 }
 CALLS: Final[Mapping[tuple[str, str], Deed]] = {
     (module, name): deed for (module, deed), names in _CALLS.items() for name in names.split()
 }
 """By the module and name that a function has itself, however it was imported."""
+
+ENVIRONMENT: Final = os._Environ.__getitem__.__code__  # noqa: SLF001 - a read is no call, but it runs this
+"""Runs when os.environ is read, in whatever way; so it is watched itself, not the calls of it."""
+ENVIRONMENT_NAME: Final = "os.environ"
 
 _NOW: Final = frozenset({"now", "utcnow", "today"})
 

@@ -22,6 +22,9 @@ _MACHINERY: Final = frozenset(
 )
 """What imports, logs, reports and debugs, and reads tables that come with Python: it changes no replay."""
 
+_MAPPINGS: Final = frozenset({"os", "collections.abc"})
+"""Where os.getenv and os.environ.get are written."""
+
 
 def home(names: Mapping[str, Any], file: str) -> str:
     """Return what belongs together: the top-level package of a module, else the folder of its file.
@@ -42,6 +45,17 @@ def is_library(file: str) -> bool:
 def is_table(path: object) -> bool:
     """True for a time zone's file: ZoneInfo opens it from C, where no frame of its own shows."""
     return isinstance(path, str) and "zoneinfo" in path
+
+
+def environment_reader(frame: FrameType | None) -> FrameType | None:
+    """Return the frame that reads os.environ, by os.getenv too; None: a library does, of its own accord.
+
+    Args:
+        frame: of the reading itself.
+    """
+    while frame is not None and frame.f_globals.get("__name__") in _MAPPINGS:
+        frame = frame.f_back
+    return None if frame is None or is_library(frame.f_code.co_filename) else frame
 
 
 def culprit(frame: FrameType | None) -> FrameType | None:
