@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import httpx
 
-from resonate_faas import Resonate
+from resonate_faas import Guard, Resonate
 from resonate_faas._client import Client
 from resonate_faas._clock import SystemClock
 from resonate_faas._engine.execution import PROMISES_MAX
@@ -54,6 +54,7 @@ class RemoteNode:
         lease_ms: of a task; a function that sends no heartbeats must end within it.
         heartbeats: extend leases from a thread.
         timeout_s: of one try of a request.
+        guard: replaces the guard that the business code asks for.
         clock: the time.
         transport: how requests travel; None: over the network.
 
@@ -80,6 +81,7 @@ class RemoteNode:
         heartbeats: bool = True,
         timeout_s: float = TIMEOUT_S,
         promises_max: int = PROMISES_MAX,
+        guard: Guard | None = None,
         clock: Clock | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -110,6 +112,7 @@ class RemoteNode:
                 resonate,
                 promises_max=promises_max,
                 resolve_target=resolve_target or anycast,
+                guard=guard,
                 creates_first=True,
             ),
         )
