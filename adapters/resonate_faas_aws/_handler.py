@@ -83,6 +83,7 @@ def lambda_handler(
         server=settings.server(permits),
         worker=activations,
         promises_max=settings.promises_max,
+        guard=settings.guard,
         links=settings.links(own_url),
     )
     routes = HttpSettings(base_url=settings.public_url or "")

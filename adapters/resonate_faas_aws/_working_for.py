@@ -55,6 +55,7 @@ def working_for(
             resolve_target=resolve_target,
             lease_ms=activations.lease_ms,
             promises_max=settings.promises_max,
+            guard=settings.guard,
         )
 
     def app(*, is_verified: bool) -> PushedApp:

@@ -173,6 +173,7 @@ class _Deployment:
             server=common.server(self._permits),
             worker=self._worker,
             promises_max=common.promises_max,
+            guard=common.guard,
             links=common.links(settings.url),
         )
         return App(node, settings.access(google_transport), settings=HttpSettings(base_url=settings.url))

@@ -68,6 +68,7 @@ def working_for(
             resolve_target=resolve_target,
             lease_ms=activations.lease_ms,
             promises_max=settings.promises_max,
+            guard=settings.guard,
         )
 
     app = PushedApp(resonate, connect, url=url, function_url=settings.public_url, access=settings.pushes())

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from resonate_faas._engine.execution import PROMISES_MAX
 from resonate_faas._errors import ConfigurationError
+from resonate_faas._guards import GUARDS, Guard
 from resonate_faas._http.access import Right
 from resonate_faas._http.bearer import BearerAccess, Credential, JsonWebToken, SharedSecret, is_public_key
 from resonate_faas._links import KEY_BYTES_MIN, Links
@@ -54,6 +55,7 @@ class DeploymentOptions(TypedDict, total=False):
     sweep_seconds: int | None
     retention_days: int | None
     max_promises: int | None
+    guard: Guard | None
     public_url: str | None
     link_key: str | None
     public_routes: Iterable[str] | None
@@ -176,6 +178,7 @@ class DeploymentSettings:
     """What every cloud's handler is told in the same way; docs/configuration.md says what each setting means.
 
     Attributes:
+        guard: of workflows; None: the one that the business code asks for.
         public_url: without a slash at its end; None: not told.
         link_key: secret; None: external promises have no links.
         open_rights: what everybody may do.
@@ -187,6 +190,7 @@ class DeploymentSettings:
     sweep_interval_ms: int = 60_000
     retention_ms: int | None = None
     promises_max: int = PROMISES_MAX
+    guard: Guard | None = None
     public_url: str | None = None
     link_key: bytes | None = field(default=None, repr=False)
     open_rights: frozenset[Right] = frozenset()
@@ -211,6 +215,7 @@ class DeploymentSettings:
             sweep_interval_ms=sweep_s * 1_000,
             retention_ms=None if days is None else days * DAY_MS,
             promises_max=promises,
+            guard=_guard(source),
             public_url=_url(source, "PUBLIC_URL"),
             link_key=None if link_key is None else link_key.encode(),
             open_rights=_open_rights(source),
@@ -266,6 +271,13 @@ class DeploymentSettings:
             open_rights=self.open_rights,
             has_links=self.link_key is not None,
         )
+
+
+def _guard(source: Source) -> Guard | None:
+    text = source.text("GUARD")
+    if text is not None and text not in GUARDS:
+        raise wrong("GUARD", f"must be one of {', '.join(GUARDS)}, not {text[:40]!r}")
+    return text
 
 
 def _url(source: Source, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What queues do: messages twice, late and out of order, poison, dead letters; and functions that run out of time."""
+"""What queues do: messages twice, late and out of order, poison, dead letters; functions that run out of time or go wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.aws.flows import STEPS, STUBBORN
 from tests.aws.witness import RESULT, steps, witness
 from tests.emulators.event_source import Message
 
+GUARDS = Path(__file__).parents[1] / "guards"
 TIMEOUT_S = 3.0
 
 
@@ -149,3 +150,10 @@ def test_two_versions_at_once(tmp_path: Path) -> None:
         assert deployed.result("new") == 16
         assert old.errors == deployed.function.errors == []
         assert log.read_text().count("new:1 1\n") == 1
+
+
+def test_the_guard_of_the_deployment_replaces_that_of_the_code(tmp_path: Path) -> None:
+    with Deployed(tmp_path, "hasty", GUARDS, variables={"RESONATE_FAAS_GUARD": "error"}) as deployed:
+        deployed.direct("hasty", "root")
+        reason = until(lambda: deployed.stored("root").reason, deployed.told)
+        assert "reads the clock (time.time)" in reason

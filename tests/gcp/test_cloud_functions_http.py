@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -16,6 +17,7 @@ from resonate_faas._machine.requests import PromiseCreate
 from resonate_faas._server import Server
 from resonate_faas.testing import FakeClock, MemoryQueue
 
+GUARDS = Path(__file__).parents[1] / "guards"
 STRANGER = "stranger@test.iam.gserviceaccount.com"
 SECRET = "a webhook's shared secret"
 FAN = 20
@@ -260,3 +262,13 @@ def test_a_tick_sends_for_what_was_lost(calls: Deployed) -> None:
 def test_no_delivery_of_all_these_was_refused(deployed: Deployed) -> None:
     """Neither 429 nor 503, which would slow the whole queue down."""
     assert set(deployed.tasks.told.statuses) == {200}
+
+
+def test_the_guard_of_the_deployment_replaces_that_of_the_code(tmp_path: Path) -> None:
+    def reason() -> str | None:
+        found = hasty.store.read(["root"])["root"].object
+        return found.reason if isinstance(found, PromiseObject) else None
+
+    with Deployed(tmp_path, "hasty", GUARDS, variables={"RESONATE_FAAS_GUARD": "error"}) as hasty:
+        hasty.invoke("hasty", "root")
+        assert "reads the clock (time.time)" in until(reason, hasty.told)

@@ -28,6 +28,7 @@ def test_defaults_are_those_of_the_table_in_the_documentation() -> None:
     assert (settings.retention_ms, settings.public_url, settings.link_key) == (None, None, None)
     assert (settings.open_rights, settings.credentials, dict(settings.queues)) == (frozenset(), (), {})
     assert settings.strict is False
+    assert settings.guard is None
 
 
 def test_the_environment_is_read() -> None:
@@ -37,6 +38,7 @@ def test_the_environment_is_read() -> None:
             "SWEEP_SECONDS": "120",
             "RETENTION_DAYS": "7",
             "MAX_PROMISES": "500",
+            "GUARD": "error",
             "PUBLIC_URL": "https://example.com/base/",
             "LINK_KEY": SECRET,
             "PUBLIC_ROUTES": "invoke, read",
@@ -46,6 +48,7 @@ def test_the_environment_is_read() -> None:
     )
     assert (settings.lease_ms, settings.sweep_interval_ms, settings.promises_max) == (45_000, 120_000, 500)
     assert settings.retention_ms == 7 * 86_400_000
+    assert settings.guard == "error"
     assert settings.public_url == "https://example.com/base"
     assert settings.open_rights == {Right.INVOKE, Right.READ}
     assert settings.rules.strict is True
@@ -78,6 +81,7 @@ def test_an_empty_variable_is_as_if_absent() -> None:
         ("SWEEP_SECONDS", "0"),
         ("RETENTION_DAYS", "0"),
         ("MAX_PROMISES", "-1"),
+        ("GUARD", "loud"),
         ("PUBLIC_URL", "example.com"),
         ("LINK_KEY", "too short"),
         ("PUBLIC_ROUTES", "invoke,protocol"),
