@@ -183,13 +183,21 @@ def _time(node: Node, now_ms: int) -> str:
     return f"for {format_duration(max(now_ms - created, 0))}"
 
 
-def document(nodes: Sequence[Node], *, remarks: Mapping[str, str] | None = None) -> dict[str, Any]:
+def document(
+    nodes: Sequence[Node],
+    *,
+    remarks: Mapping[str, str] | None = None,
+    promises: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """Return a tree as JSON data: flat, in the order of its lines, so that no depth is too deep to read."""
-    said = remarks or {}
-    return {"id": nodes[0].id, "nodes": [_node_document(node, said.get(node.id, "")) for node in nodes]}
+    said, counts = remarks or {}, promises or {}
+    return {
+        "id": nodes[0].id,
+        "nodes": [_node_document(node, said.get(node.id, ""), counts.get(node.id)) for node in nodes],
+    }
 
 
-def _node_document(node: Node, remark: str) -> dict[str, Any]:
+def _node_document(node: Node, remark: str, promises: int | None) -> dict[str, Any]:
     record = node.record or {}
     created, settled = record.get("createdAt"), record.get("settledAt")
     duration = settled - created if isinstance(created, int) and isinstance(settled, int) else None
@@ -206,5 +214,6 @@ def _node_document(node: Node, remark: str) -> dict[str, Any]:
         "durationMs": duration,
         "error": (ending(record) or None) if record else None,
         "remark": remark or None,
+        "promises": promises,
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -138,6 +138,20 @@ def read_tree(document: str | bytes | Mapping[str, Any], *, where: str = "the hi
     return RecordedTree(root_id=found.root, exported_at=found.exported_at, records=records)
 
 
+def promise_of(record: Mapping[str, Any]) -> Promise:
+    """Return a promise as it came over the wire.
+
+    Raises:
+        DecodingError: it is none.
+    """
+    try:
+        return _promise(_Record.model_validate(record))
+    except ValidationError as error:
+        raise DecodingError(
+            str(record.get("id")), f"it is no promise: {error.error_count()} errors"
+        ) from error
+
+
 def _promise(record: _Record) -> Promise:
     return Promise(
         id=record.id,
@@ -151,4 +165,4 @@ def _promise(record: _Record) -> Promise:
     )
 
 
-__all__ = ["FORMAT", "RECORDS_MAX", "VERSION", "RecordedTree", "read_tree", "tree_of"]
+__all__ = ["FORMAT", "RECORDS_MAX", "VERSION", "RecordedTree", "promise_of", "read_tree", "tree_of"]

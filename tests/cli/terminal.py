@@ -106,10 +106,10 @@ def fresh(name: str = "x") -> str:
 
 
 @contextmanager
-def serving(db: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(db: Path, *options: str, app: Path = SHOP) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run ``resonate-faas dev`` on the file; give the process and its URL."""
     process = subprocess.Popen(
-        [*PROGRAM, "dev", str(SHOP), "--db", str(db), *options],
+        [*PROGRAM, "dev", str(app), "--db", str(db), *options],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -55,9 +55,14 @@ def test_the_commands_are_these() -> None:
         "reject",
         "cancel",
         "tree",
+        "explain",
+        "drain-report",
+        "replay",
         "check",
         "doctor",
         "cost",
+        "history export",
+        "history import",
         "promises list",
         "promises search",
         "tasks list",
@@ -69,8 +74,8 @@ def test_the_commands_are_these() -> None:
     ]
 
 
-HERE_ONLY = {("dev",), ("worker",), ("check",), ("doctor",), ("cost",)}
-"""Commands that ask no server of ours, or for as long as they live."""
+HERE_ONLY = {("dev",), ("worker",), ("check",), ("doctor",), ("cost",), ("history", "import"), ("replay",)}
+"""Commands that ask no server of ours, or for as long as they live, or that read a file first."""
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
