@@ -53,6 +53,7 @@ class RemoteServer:
 
     Attributes:
         timer_target: as above; None once the server has refused such a timer.
+        can_search: False once the server has refused to.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class RemoteServer:
         self.names = names or Names()
         self._transport = transport
         self._ending = threading.Event()
-        self._can_search = True
+        self.can_search = True
 
     def ask(self, request: Request) -> Result:
         """Ask for one thing and return the reply, in the shape in which our own server gives it.
@@ -125,11 +126,11 @@ class RemoteServer:
         """Yield the promises with these tags, page by page; nothing where the server does not search."""
         cursor: str | None = None
         data: Json = {"tags": self.names.their_tags(tags), "limit": PAGE}
-        while self._can_search:
+        while self.can_search:
             page = data if cursor is None else {**data, "cursor": cursor}
             answer = self._transport.ask("promise.search", page, repeats=True)
             if answer.status in DOES_NOT_SEARCH:
-                self._can_search = False
+                self.can_search = False
                 return
             if not answer.ok:
                 raise RequestRefusedError(answer.status, answer.reason)

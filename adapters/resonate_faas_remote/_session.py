@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
@@ -12,7 +12,9 @@ from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
 from resonate_faas._machine.ids import sort_key
 from resonate_faas._machine.objects import (
     BRANCH,
+    ORIGIN,
     PARENT,
+    SCOPE,
     TARGET,
     TIMER,
     Promise,
@@ -44,6 +46,9 @@ log = logging.getLogger("resonate_faas.session")
 
 LEASE_MARGIN_MS: Final = 2_000
 BAD_REQUEST: Final = 400
+FRAMES_MAX: Final = 16
+"""Whose children are asked for one by one: local calls on record that have not ended, and may be workflows."""
+
 NOT_OURS: Final = frozenset({404, 409})
 
 
@@ -87,7 +92,8 @@ class RemoteSession:
             return None
         self._version, self._extended_mono_ms, self._is_held = task.version, started, True
         root = PromiseObject(promise=promise, task=task, at=self._clock.now_ms(), birth=birth_of(promise))
-        return Lease(root=root, history=self._history(promise, answer.data.get("preload")))
+        history = self._history(promise, answer.data.get("preload"))
+        return Lease(root=root, history=history, is_whole=self._server.can_search)
 
     def _claim(self, version: int) -> Answer | None:
         """Ask for the lease; None: the task is not pending at this version."""
@@ -109,20 +115,23 @@ class RemoteSession:
         return version if isinstance(version, int) else None
 
     def _history(self, root: Promise, preload: Any) -> Mapping[str, Promise]:
-        """Return what the preload, or a search, tells of the activation's records; it may be less than all of them."""
+        """Return what the preload and searches tell of the activation's records; where none is served, less than all."""
         records = preload if isinstance(preload, list) else []
         found = {one.id: one for one in (promise_of(record, self._server.names) for record in records)}
-        for tags in self._lineages(root, has_branch=bool(found)):
-            found.update({one.id: one for one in self._server.search(tags)})
+        if not found:
+            self._search(found, {BRANCH: root.tags.get(BRANCH, self._id)})
+        frames = [self._id, *(one.id for one in found.values() if _may_have_children(one))]
+        if len(frames) > FRAMES_MAX:
+            self._search(found, {ORIGIN: root.tags.get(ORIGIN, self._id), SCOPE: "global"})
+        else:
+            for frame in frames:
+                self._search(found, {PARENT: frame})
         prefixes = (f"{self._id}:", f"{self._id}.")
         own = (one for one in found.values() if one.id.startswith(prefixes))
         return {one.id: one for one in sorted(own, key=lambda one: sort_key(one.id))}
 
-    def _lineages(self, root: Promise, *, has_branch: bool) -> Iterator[Mapping[str, str]]:
-        """Yield the tags of the local records, unless the preload had them, and of the children elsewhere."""
-        if not has_branch:
-            yield {BRANCH: root.tags.get(BRANCH, self._id)}
-        yield {PARENT: self._id}
+    def _search(self, found: dict[str, Promise], tags: Mapping[str, str]) -> None:
+        found.update({one.id: one for one in self._server.search(tags)})
 
     def commit(
         self, effects: Sequence[Effect], *, finish: PromiseSettle | None = None
@@ -243,3 +252,8 @@ class RemoteSession:
 
 def _is_addressed_timer(action: PromiseCreate | PromiseSettle) -> TypeGuard[PromiseCreate]:
     return isinstance(action, PromiseCreate) and TARGET in action.tags and action.tags.get(TIMER) == "true"
+
+
+def _may_have_children(record: Promise) -> bool:
+    """True for a local call that has not ended: if it is a workflow, its calls are replayed."""
+    return record.state is PromiseState.PENDING and record.tags.get(SCOPE) == "local"

@@ -39,6 +39,7 @@ WorkflowInterrupt (BaseException)   never to be swallowed by ``except Exception`
 ├── NonDeterminismError             the code no longer does what was recorded
 ├── ForeignAwaitError               a workflow awaited something that is not durable
 ├── GuardError                      a workflow did what a replay can't repeat
+├── HistoryNotReadError             ctx.patched over a server that does not tell what is recorded
 └── ContextClosedError              a context was used after its activation ended
 
 A leaf's ``code`` is stable and stands in JSON problems and logs. Errors pickle: fields go to ``args``.
@@ -464,6 +465,22 @@ class GuardError(WorkflowInterrupt):
         return (
             f"workflow {self.function!r} ({self.promise_id!r}) {self.what} at {self.line}, which a replay does not "
             f"repeat: {self.cure}"
+        )
+
+
+class HistoryNotReadError(WorkflowInterrupt):
+    """``ctx.patched`` needs what earlier activations recorded, and the server does not tell it."""
+
+    code = "history-not-read"
+
+    def __init__(self, promise_id: str, name: str) -> None:
+        super().__init__(promise_id, name)
+        self.promise_id, self.name = promise_id, name
+
+    def __str__(self) -> str:
+        return (
+            f"ctx.patched({self.name!r}) in {self.promise_id!r}: whether an earlier activation went past it can't be "
+            "told, for the server does not search (promise.search). Register the new code as another version instead"
         )
 
 

@@ -186,11 +186,13 @@ class Lease:
         root: the task and its promise, as acquired.
         history: the records of the activation by id, in call order, the root left out.
         woken_by: the promises whose settlement resumed the task; empty if nothing did, or it is not known.
+        is_whole: the history is all that is recorded; else some of it may be missing.
     """
 
     root: PromiseObject
     history: Mapping[str, Promise]
     woken_by: tuple[str, ...] = ()
+    is_whole: bool = True
 
 
 class Session(Protocol):

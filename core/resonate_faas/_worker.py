@@ -243,6 +243,7 @@ class _Activation:
             kwargs,
             history=lease.history,
             woken_by=lease.woken_by,
+            is_whole=lease.is_whole,
             registry=worker.registry,
             codec=worker.codec,
             settings=worker.engine,

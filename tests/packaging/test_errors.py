@@ -55,6 +55,7 @@ CODES = {
     "NonDeterminismError": "non-determinism",
     "ForeignAwaitError": "foreign-await",
     "GuardError": "guard",
+    "HistoryNotReadError": "history-not-read",
     "ContextClosedError": "context-closed",
     "AppLoadError": "app-load",
     "UnknownEventError": "unknown-event",

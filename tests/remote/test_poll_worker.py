@@ -85,7 +85,7 @@ class Running:
         self.node = node
         self.told: queue.Queue[str] = queue.Queue()
         self.poll = PollWorker(self.node, tell=self.told.put, **settings)
-        self.thread = threading.Thread(target=self.poll.run)
+        self.thread = threading.Thread(target=self.poll.run, daemon=True)
         self.thread.start()
 
     def end(self) -> None:

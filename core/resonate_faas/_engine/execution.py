@@ -90,6 +90,7 @@ class Execution:
         kwargs: its keyword arguments.
         history: the records of this activation by id, the root left out.
         woken_by: the promises whose settlement resumed the task, where that is known.
+        is_whole: the history has all that is recorded.
         registry: functions by name.
         codec: of payloads.
         settings: the deployment's.
@@ -105,13 +106,14 @@ class Execution:
         *,
         history: Mapping[str, Promise],
         woken_by: Sequence[str] = (),
+        is_whole: bool = True,
         registry: Registry,
         codec: Codec,
         settings: EngineSettings,
     ) -> None:
         self.root = root
         self.birth = birth
-        self.history = History(history, codec)
+        self.history = History(history, codec, is_whole=is_whole)
         self._news_from_ms = self.history.news_from(woken_by)
         self.registry = registry
         self.codec = codec

@@ -19,6 +19,7 @@ from resonate_faas._engine.functions import Functions
 from resonate_faas._engine.futures import Future, RecordFuture
 from resonate_faas._engine.ids import patch_id
 from resonate_faas._engine.options import Options
+from resonate_faas._errors import HistoryNotReadError
 from resonate_faas._machine.objects import (
     BRANCH,
     EXTERNAL,
@@ -118,7 +119,13 @@ class Operations(Functions):
         return found
 
     def _is_first(self, name: str) -> bool:
-        """Record a patch that no earlier activation went past; its record rides with what follows."""
+        """Record a patch that no earlier activation went past; its record rides with what follows.
+
+        Raises:
+            HistoryNotReadError: it is not known how far earlier activations came.
+        """
+        if not self.execution.history.is_whole:
+            self.execution.fail(HistoryNotReadError(self.frame.id, name))
         if self.execution.history.is_past(self.frame):
             return False
         promise_id = patch_id(self.frame.id, name)

@@ -42,12 +42,15 @@ class History:
     Args:
         records: in call order, the root left out.
         codec: reads their params.
+        is_whole: these are all.
 
     Attributes:
+        is_whole: see above.
         pending: ids of those not settled when last seen.
     """
 
-    def __init__(self, records: Mapping[str, Promise], codec: Codec) -> None:
+    def __init__(self, records: Mapping[str, Promise], codec: Codec, *, is_whole: bool = True) -> None:
+        self.is_whole = is_whole
         self._records = records
         self._codec = codec
         self._children, self._patches = _children(records)
