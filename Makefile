@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest -q -n 3 --dist loadfile
 
 # Three at a time, a file each: many tests wait for processes. One at a time: make test PYTEST=.venv/bin/pytest
-.PHONY: demo test test-aws test-gcp test-rules check format lint types contracts rules wheel bench simulate test-others clean help
+.PHONY: demo test test-aws test-gcp test-interop test-rules check format lint types contracts rules wheel bench simulate test-others clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test-aws: $(VENV)/.dev ## those of AWS: real Lambda runtime client, ministack, m
 
 test-gcp: $(VENV)/.dev ## those of Google Cloud: real functions-framework, the official Firestore emulator, a Cloud Tasks emulator
 	$(PYTEST) -m gcp
+
+test-interop: $(VENV)/.dev ## those of other servers and SDKs: resonate-sdk and @resonatehq/sdk, installed into .interop
+	$(PYTEST) tests/interop tests/remote
 
 test-rules: $(VENV)/.dev ## what enforces the four rules: linter, guards, patches, test kit, simulation
 	$(PYTEST) tests/rules tests/guards tests/harness tests/simulation tests/engine/test_divergence.py tests/engine/test_patches.py \
@@ -54,10 +57,10 @@ simulate: $(VENV)/.dev ## SEEDS=n seeds of the deterministic simulation, or one:
 bench: $(VENV)/.dev ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-test-others: ## the tests but those of the clouds on a second Python (3.13), where there is one
+test-others: ## the tests but those of the clouds and of the official SDKs on a second Python (3.13), where there is one
 	@python=$$(tools/find_python.sh 3.13); \
 	if [ -z "$$python" ]; then echo "no Python 3.13 here: not tested on it"; \
-	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python" SELECT='-m "not aws and not gcp"'; fi
+	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python" SELECT='-m "not aws and not gcp and not interop"'; fi
 
 $(VENV)/.demo: pyproject.toml constraints.txt tools/venv.sh
 	tools/venv.sh $(VENV) $(PYTHON) local,cli
