@@ -24,7 +24,7 @@ from resonate_faas._errors import (
     NonDeterminismError,
     WorkflowInterrupt,
 )
-from resonate_faas._guards import source_of, watch_of
+from resonate_faas._guards import Guard, source_of, watch_of
 from resonate_faas._histories import RecordedTree
 from resonate_faas._machine.objects import EMPTY, Promise, PromiseState, Value
 from resonate_faas._machine.requests import Effect, Record
@@ -73,7 +73,11 @@ class Verdict:
 
 
 def replay_check(
-    resonate: Resonate, tree: RecordedTree, *, promises_max: int = PROMISES_MAX
+    resonate: Resonate,
+    tree: RecordedTree,
+    *,
+    guard: Guard | None = None,
+    dependencies: Mapping[str, Any] | None = None,
 ) -> list[Verdict]:
     """Replay an execution, and each one that it called as a task of its own, against the code that is registered.
 
@@ -82,12 +86,14 @@ def replay_check(
     Args:
         resonate: the business code.
         tree: what is on record.
-        promises_max: records of one root, as deployed.
+        guard: replaces the guard that the business code asks for.
+        dependencies: given to workflows besides those of the business code, and before them.
 
     Returns:
         One verdict for each execution, the root first. No task in the tree: none.
     """
-    return [_Replay(resonate, tree, task, promises_max).verdict() for task in tree.tasks]
+    given = {**resonate.dependencies, **(dependencies or {})}
+    return [_Replay(resonate, tree, task, guard or resonate.guard, given).verdict() for task in tree.tasks]
 
 
 class _Replay:
@@ -97,10 +103,18 @@ class _Replay:
         resonate: the business code.
         tree: what is on record.
         root: the execution.
-        promises_max: records of one root.
+        guard: over its workflows.
+        dependencies: given to them.
     """
 
-    def __init__(self, resonate: Resonate, tree: RecordedTree, root: Promise, promises_max: int) -> None:
+    def __init__(
+        self,
+        resonate: Resonate,
+        tree: RecordedTree,
+        root: Promise,
+        guard: Guard,
+        dependencies: Mapping[str, Any],
+    ) -> None:
         self._resonate = resonate
         self._tree = tree
         self._root = root
@@ -108,10 +122,9 @@ class _Replay:
         self._notes: dict[str, None] = {}
         self._has_links = False
         self._settings = EngineSettings(
-            promises_max=promises_max,
             link=self._link,
-            dependencies=resonate.dependencies,
-            watch=watch_of(resonate.guard, self._log),
+            dependencies=dependencies,
+            watch=watch_of(guard, self._log),
             source=source_of,
         )
 

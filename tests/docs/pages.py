@@ -19,6 +19,7 @@ GUIDES = (
     "docs/writing-workflows.md",
     "docs/errors-and-time.md",
     "docs/determinism.md",
+    "docs/safe-deploys.md",
     "docs/dev-server.md",
     "docs/http.md",
     "docs/testing.md",

@@ -18,7 +18,7 @@ QUICKER = {"README.md": {"countdown 5 60": "countdown 3 0.2"}}
 SET_UP = re.compile(r"make [a-z-]+|python3? -m venv |\S*pip install |source |git |python samples/")
 """Run by others: make by CI, samples by their own tests; set-up is what the tests themselves run in."""
 
-LOOKS = re.compile(r"resonate-faas (tree|get|\w+ list) |curl -s 'http")
+LOOKS = re.compile(r"resonate-faas (tree|get|explain|drain-report|replay|\w+ list) |curl -s 'http")
 """Only looks: a reader who is too quick for the server looks again."""
 
 PATIENCE_S = 20.0

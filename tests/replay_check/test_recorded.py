@@ -17,7 +17,7 @@ from resonate_faas._histories import RecordedTree, read_tree
 from resonate_faas._machine.objects import ORIGIN, PromiseObject, PromiseState
 from resonate_faas._records import decode_object
 from resonate_faas._replay_check import Outcome, Verdict, replay_check
-from resonate_faas.testing import MemoryDeployment
+from resonate_faas.testing import Harness, MemoryDeployment
 
 EVERY = sorted(HISTORIES.glob("*.json"))
 
@@ -209,3 +209,14 @@ def test_a_promise_with_an_id_of_its_own_is_answered_from_the_record() -> None:
     own = replace(own, value=resonate.codec.encode(4, int, "own"))
     (going_on,) = replay_check(resonate, replace(recorded, records={**recorded.records, "own": own}))
     assert going_on.until == "next: run int"
+
+
+def test_a_test_of_the_kit_replays_an_exported_execution(tmp_path: Path) -> None:
+    path = tmp_path / "purchase.json"
+    path.write_text(json.dumps(tree("purchase-waiting").document()))
+    with Harness(app()) as harness:
+        assert harness.replay_recorded(path).runs == 1
+    with Harness(app(purchase=code.purchase_reordered)) as harness:
+        for exported in (str(path), json.loads(path.read_text())):
+            with pytest.raises(AssertionError, match="diverged: 'root:2' was recorded as now now"):
+                harness.replay_recorded(exported)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from resonate_faas._engine.calls import marks_of
@@ -11,15 +12,17 @@ from resonate_faas._engine.codec import digest
 from resonate_faas._engine.execution import Execution, Round
 from resonate_faas._engine.invocation import invoked
 from resonate_faas._errors import DecodingError, FunctionNotFoundError, WorkflowInterrupt
+from resonate_faas._histories import read_tree
 from resonate_faas._machine.ids import owner
 from resonate_faas._machine.objects import DEFAULT_RULES, Promise, PromiseObject, PromiseState, TaskState
 from resonate_faas._machine.requests import PromiseSettle, Record
+from resonate_faas._replay_check import Outcome, replay_check
 from resonate_faas.testing._harness.cuts import Knife, places
 from resonate_faas.testing._harness.findings import Finding, Report, concluded
 from resonate_faas.testing._harness.runner import Difference
 from resonate_faas.testing._harness.stories import RECORDED_ONLY, Story, compared, rerun, told
 from resonate_faas.testing._harness.texts import exact, short
-from resonate_faas.testing._harness.world import World
+from resonate_faas.testing._harness.world import Plan, World
 from resonate_faas.testing._memory_store import MemoryStore
 
 CRASHES_MAX: Final = 5_000
@@ -257,6 +260,22 @@ def replay_every_step(world: World) -> Report:
     replays = Replays(world)
     findings = list(replays.findings())
     return concluded("replay_every_step", replays.count, findings)
+
+
+def replay_recorded(plan: Plan, exported: str | Path | Mapping[str, Any]) -> Report:
+    """Replay an exported execution; see :meth:`Harness.replay_recorded`."""
+    if isinstance(exported, Mapping):
+        tree = read_tree(exported)
+    else:
+        tree = read_tree(Path(exported).read_bytes(), where=str(exported))
+    verdicts = replay_check(plan.resonate, tree, guard=plan.guard, dependencies=plan.dependencies)
+    cure = "make the change a branch with ctx.patched(name), or register it as another version"
+    findings = [
+        Finding(what=f"{one.outcome}: {one.reason}", cure=cure, where=one.promise_id)
+        for one in verdicts
+        if one.outcome is not Outcome.CLEAN
+    ]
+    return concluded("replay_recorded", len(verdicts), findings)
 
 
 def _stray(text: str) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -386,6 +387,23 @@ class Harness(Outside):
         stage = self._sibling(Knife(), None)
         _scenario(workflow, args, kwargs, scenario)(stage)
         return checks.replay_every_step(stage.world)
+
+    def replay_recorded(self, exported: str | Path | Mapping[str, Any]) -> Report:
+        """Replay an execution that was exported from a deployment: this code must make the calls on record.
+
+        No step runs; the replay ends at the first call that is not on record.
+
+        Args:
+            exported: the file of ``resonate-faas history export``, or its JSON data.
+
+        Returns:
+            How many executions there were: the exported one, and those that it called as tasks of their own.
+
+        Raises:
+            AssertionError: a replay diverged, or can't begin: the function is not registered, the arguments do not fit.
+            DecodingError: it is no exported execution.
+        """
+        return checks.replay_recorded(self._plan, exported)
 
     def _sibling(self, knife: Knife, again: list[Difference] | None) -> Harness:
         """Return a fresh harness of the same plan, in a world of its own."""
