@@ -55,6 +55,21 @@ class TestSharedSecret:
             assert not secret.accepts(other)
 
 
+class TestRestrictedTokens:
+    """Of tokens for official servers, whose claims role and prefix say near which ids they let their bearer."""
+
+    def test_one_for_some_ids_only_is_refused(self) -> None:
+        verifier = of_key(public_pem(private("a")))
+        for prefix in ("orders-", 5, ["orders"]):
+            assert not verifier.accepts(token(private("a"), prefix=prefix))
+            assert not verifier.accepts(token(private("a"), prefix=prefix, role="reader"))
+
+    def test_one_for_all_ids_is_accepted(self) -> None:
+        verifier = of_key(public_pem(private("a")))
+        assert verifier.accepts(token(private("a"), prefix=""))
+        assert verifier.accepts(token(private("a"), prefix="orders-", role="Admin"))
+
+
 class TestPublicKey:
     def test_a_right_token_is_accepted(self) -> None:
         verifier = of_key(public_pem(private("a")))

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,7 +98,8 @@ class SharedSecret:
 class JsonWebToken:
     """Tokens signed by an issuer, verified by PyJWT (extra ``jwt``), which is imported at the first one.
 
-    An expiry is required; issuer and audience are, where they are given.
+    An expiry is required; issuer and audience are, where they are given. A token that official servers would let near some
+    ids only is refused: here it would give everything.
 
     Args:
         key: a public key in PEM (RSA, ECDSA, EdDSA), else the secret of an HMAC; None: ``jwks_url`` has the keys.
@@ -126,7 +127,7 @@ class JsonWebToken:
         if len(token) > TOKEN_BYTES_MAX:
             return False
         try:
-            jwt.decode(
+            claims = jwt.decode(
                 token,
                 self._verifying_key(token),
                 algorithms=list(self._algorithms),
@@ -141,6 +142,9 @@ class JsonWebToken:
         except (jwt.PyJWTError, TypeError, ValueError) as error:  # a key that does not fit the algorithm
             log.info("token refused", extra={"reason": type(error).__name__})
             return False
+        if _is_restricted(claims):
+            log.info("token refused", extra={"reason": "it is for some ids only"})
+            return False
         return True
 
     def _verifying_key(self, token: str) -> Any:
@@ -152,6 +156,11 @@ class JsonWebToken:
             if self._published is None:
                 self._published = PyJWKClient(self._jwks_url, timeout=JWKS_TIMEOUT_S)
         return self._published.get_signing_key_from_jwt(token)
+
+
+def _is_restricted(claims: Mapping[str, Any]) -> bool:
+    """True if a token is for ids with a prefix (protocol section 8.8): an administrator's is for all, as is an empty one."""
+    return bool(claims.get("prefix")) and str(claims.get("role", "")).lower() != "admin"
 
 
 def is_public_key(key: str) -> bool:
