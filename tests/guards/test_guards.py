@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -37,6 +38,13 @@ def deployed(body: Body, guard: Guard) -> MemoryDeployment:
     resonate = Resonate(guard=guard)
     resonate.register(name="flow")(body)
     return MemoryDeployment(resonate)
+
+
+def anew(body: Body) -> Body:
+    """Return the same function as code that this process has never run."""
+    made = FunctionType(body.__code__.replace(), body.__globals__, body.__name__)
+    made.__annotations__ = body.__annotations__
+    return made
 
 
 def here(body: Body) -> str:
@@ -175,8 +183,10 @@ def test_a_refusal_after_a_warning_of_the_same_place_still_comes(caplog: pytest.
 def test_after_many_calls_a_workflow_is_looked_at_in_error_mode_and_from_3_12_on(
     executions: list[tuple[int, bool]], caplog: pytest.LogCaptureFixture
 ) -> None:
+    body = anew(deeds.works_long)
+
     def run_all(guard: Guard) -> MemoryDeployment:
-        deployment = deployed(deeds.works_long, guard)
+        deployment = deployed(body, guard)
         for number, (calls, is_late) in enumerate(executions):
             deployment.start("flow", calls, is_late=is_late, id=str(number))
             deployment.settle(until_ms=deployment.clock.now_ms() + 1_000)
@@ -192,7 +202,7 @@ def test_after_many_calls_a_workflow_is_looked_at_in_error_mode_and_from_3_12_on
 
 def test_a_workflow_that_is_new_is_looked_at_whatever_others_did(caplog: pytest.LogCaptureFixture) -> None:
     resonate = Resonate(guard="warn")
-    resonate.register(name="long")(deeds.works_long)
+    resonate.register(name="long")(anew(deeds.works_long))
     resonate.register(name="new")(deeds.tells_day)
     deployment = MemoryDeployment(resonate)
     deployment.run("long", 20_000, is_late=False)
@@ -203,5 +213,5 @@ def test_a_workflow_that_is_new_is_looked_at_whatever_others_did(caplog: pytest.
 def test_nobody_looks_at_the_thread_when_the_workflow_has_ended() -> None:
     profiled = sys.getprofile()
     for calls in (0, 20_000):
-        deployed(deeds.works_long, "warn").run("flow", calls, is_late=True)
+        deployed(anew(deeds.works_long), "warn").run("flow", calls, is_late=True)
         assert sys.getprofile() is profiled

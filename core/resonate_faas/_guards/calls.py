@@ -8,9 +8,9 @@ more. In strict mode, in tests, where a slow replay hurts nobody, every call is 
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Final
 
@@ -48,8 +48,6 @@ class CallWatch:
     def __init__(self, saw: Saw, *, is_strict: bool) -> None:
         self._saw = saw
         self._is_strict = is_strict
-        # by identity of the code: equal code may stand in two modules
-        self._profiles: dict[int, _Profile] = {}
 
     def enter(self, routine: Any) -> None:
         """Look at the calls of a coroutine or generator, and of the functions of its own package that it calls."""
@@ -59,9 +57,9 @@ class CallWatch:
         if sys.version_info >= (3, 12):
             _monitor.begin(self._saw, frame, is_strict=self._is_strict)
         else:
-            profile = self._profiles.get(id(frame.f_code)) or self._profile(frame)
-            if profile.left > 0 and sys.getprofile() is None:
-                sys.setprofile(profile)
+            news = _news.get(id(frame.f_code)) or _new(frame)
+            if (self._is_strict or news.left > 0) and sys.getprofile() is None:
+                sys.setprofile(_Profile(self._saw, news, is_strict=self._is_strict))
 
     def leave(self) -> None:
         """Look no more."""
@@ -70,35 +68,47 @@ class CallWatch:
         elif isinstance(sys.getprofile(), _Profile):
             sys.setprofile(None)
 
-    def _profile(self, frame: FrameType) -> _Profile:
-        made = _Profile(self._saw, frame, most=math.inf if self._is_strict else PROFILED_MAX)
-        if len(self._profiles) < CODES_MAX:
-            self._profiles[id(frame.f_code)] = made
-        return made
 
-
-class _Profile:
-    """The profile function of one workflow: sees the calls of all code on its thread, and picks those of its home.
-
-    Args:
-        saw: is told.
-        frame: of the workflow.
-        most: events that are looked at, in all replays together.
+@dataclass(slots=True)
+class _News:
+    """How new a workflow is to this process.
 
     Attributes:
+        code: the workflow's, kept so that its identity stays its own.
+        home: of the code.
         left: events that will still be looked at.
     """
 
-    def __init__(self, saw: Saw, frame: FrameType, *, most: float) -> None:
+    code: CodeType
+    home: str
+    left: int = PROFILED_MAX
+
+
+_news: Final[dict[int, _News]] = {}
+"""By identity of the code: equal code may stand in two modules."""
+
+
+def _new(frame: FrameType) -> _News:
+    made = _News(frame.f_code, home_of(frame))
+    if len(_news) < CODES_MAX:
+        _news[id(frame.f_code)] = made
+    return made
+
+
+class _Profile:
+    """A profile function of one workflow's thread: sees the calls of all code, and picks those of its home."""
+
+    def __init__(self, saw: Saw, news: _News, *, is_strict: bool) -> None:
         self._saw = saw
-        self._code = frame.f_code  # kept, so that its identity stays its own
-        self._home = home_of(frame)
-        self.left = most
+        self._news = news
+        self._home = news.home
+        self._is_strict = is_strict
 
     def __call__(self, frame: FrameType, event: str, called: Any) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            sys.setprofile(None)
+        if not self._is_strict:
+            self._news.left -= 1
+            if self._news.left <= 0:
+                sys.setprofile(None)
         if event == "c_call":
             deed = deed_of(called, None)
             if deed is not None and home_of(frame) == self._home:
