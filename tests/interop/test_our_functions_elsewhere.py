@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from tests.adapters.dev_server import dev_server
 from tests.interop import sdks
 from tests.interop.official import official
 from tests.interop.programs import elsewhere
+from tests.interop.workers import Worker
 
 from resonate_faas import Invocation
 from resonate_faas._machine.objects import PromiseState
@@ -22,7 +21,6 @@ from resonate_faas_remote import RemoteNode
 
 SERVERS = ["preload", "no preload", "ours", "ours, strict"]
 WITHIN_MS = 60_000
-PROGRAM = Path(sys.executable).with_name("resonate-faas")
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -39,27 +37,6 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             app = sdks.PROGRAMS / "ours.py"
             with dev_server(tmp_path_factory.mktemp("server"), *options, app=app) as server:
                 yield server.url
-
-
-class Worker:
-    """`resonate-faas worker` in a process of its own."""
-
-    def __init__(self, url: str, group: str, log: Path) -> None:
-        self.process = subprocess.Popen(
-            [str(PROGRAM), "worker", elsewhere.__file__, "--group", group, "--url", url, "--lease", "4"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={"PATH": "", "STEPS_LOG": str(log)},
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().startswith(url)
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        status = self.process.wait(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return status
 
 
 @pytest.fixture
@@ -102,6 +79,25 @@ def test_steps_children_sleeps_and_errors(node: RemoteNode, log: Path) -> None:
     found = result(node, start(node, "tour", 3))
     assert found == {"doubled": 6, "children": [1, 2, 3], "error": "no 7", "nested": 12, "last": "end"}
     assert log.read_text().splitlines() == ["double 3", "double 6", "end"]  # each step ran once
+
+
+@pytest.mark.usefixtures("worker")
+def test_retries_races_timeouts_and_cancellation(node: RemoteNode, log: Path) -> None:
+    root = start(node, "varied")
+    found = result(node, root)
+    assert found == {
+        "retried": "gave in",
+        "won": True,
+        "late": ["PromiseTimeoutError", "PromiseTimeoutError"],
+    }
+    assert [line for line in log.read_text().splitlines() if line != "begun"] == [
+        "stubborn",
+        "stubborn",
+        "gave in",
+    ]
+    loser = node.client.get(f"{root}:3r")
+    assert loser is not None
+    assert loser.promise.state is PromiseState.CANCELED
 
 
 @pytest.mark.usefixtures("worker")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from resonate_faas import Context, Resonate
+from resonate_faas import Constant, Context, Resonate
 
 LOG = Path(os.environ.get("STEPS_LOG", os.devnull))
 resonate = Resonate()
@@ -74,6 +74,33 @@ async def errand(ctx: Context, number: int, nap_s: float) -> list[int]:
 @resonate.register
 async def relayed(ctx: Context, number: int) -> int:
     return await ctx.options(target="default").rpc(increment, number)
+
+
+def stubborn() -> str:
+    if LOG.read_text().count("stubborn") < 2:
+        note("stubborn")
+        raise ConnectionError("busy")
+    return note("gave in")
+
+
+@resonate.register
+async def never(ctx: Context) -> Any:
+    return await ctx.promise()
+
+
+@resonate.register
+async def varied(ctx: Context) -> dict[str, Any]:
+    """A retry with waits, a race whose loser is cancelled, a child that runs out of time, a promise that does."""
+    note("begun")
+    retried = await ctx.options(retry=Constant(delay=0.1)).run(stubborn)
+    won = await ctx.race(ctx.sleep(0.2), ctx.rpc(never), cancel=True)
+    late = []
+    for what in (ctx.options(timeout=0.4).rpc(never), ctx.options(timeout=0.4).promise()):
+        try:
+            await what
+        except TimeoutError as error:
+            late.append(type(error).__name__)
+    return {"retried": retried, "won": won is None, "late": late}
 
 
 @resonate.register
