@@ -184,9 +184,9 @@ class _Check:
         if self._counts["diverged"]:
             self.out.note(_WAYS_OUT)
         counts = ", ".join(f"{count} {said}" for said, count in sorted(self._counts.items()))
-        self.out.note(
-            f"{self._counts.total()} executions: {counts}" if counts else "there is nothing to check"
-        )
+        total = self._counts.total()
+        noun = "execution" if total == 1 else "executions"
+        self.out.note(f"{total} {noun}: {counts}" if counts else "there is nothing to check")
 
 
 def _lines(verdict: Verdict, said: str) -> Iterator[str]:
