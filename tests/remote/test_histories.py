@@ -134,3 +134,35 @@ def test_many_open_calls_are_one_search() -> None:
         kinds = [json.loads(request.content)["kind"] for request in site.wire.requests]
         assert kinds.count("promise.search") <= 2
         assert kinds.count("task.fence") == 20  # each ask is settled; nothing is created again
+
+
+STEPS = 5
+
+
+def test_what_an_activation_and_a_step_ask() -> None:
+    """docs/benchmarks.md tells these figures."""
+    site = Site()
+
+    def deploy(resonate: Resonate) -> None:
+        @resonate.register
+        async def flow(ctx: Context, steps: int) -> Any:
+            for number in range(steps):
+                await ctx.run(abs, number)
+            return await ctx.promise()
+
+    with site.deployed(deploy) as node:
+        root = node.client.invoke(Invocation(function="flow", args=[STEPS])).id
+        site.wire.requests.clear()
+        assert run(node, root, 0) is Ended.SUSPENDED
+        asked = [json.loads(request.content)["kind"] for request in site.wire.requests]
+        assert asked[:3] == ["task.acquire", "promise.search", "promise.search"]
+        assert asked[3:-1] == ["task.fence"] * (
+            2 * STEPS + 1
+        )  # each step's create and settle, and the promise
+        assert asked[-1] == "task.suspend"
+        site.wire.requests.clear()
+        node.client.settle(f"{root}:{STEPS + 1}", PromiseState.RESOLVED, "yes")
+        site.wire.requests.clear()
+        assert run(node, root, 1) is Ended.DONE
+        asked = [json.loads(request.content)["kind"] for request in site.wire.requests]
+        assert asked == ["task.acquire", "promise.search", "task.fulfill"]  # a preload has the steps
