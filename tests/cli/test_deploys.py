@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.terminal import Cli, eventually, fresh, serving
+
+from resonate_faas_cli._api import Api, Json
+from resonate_faas_cli._commands import replay
+from resonate_faas_cli._output import Output
+from resonate_faas_cli._recorded import load
 
 CODE = Path(__file__).with_name("deploys.py")
 
@@ -143,6 +149,46 @@ def test_the_exit_code_tells_whether_a_version_is_gone(deployed: Cli) -> None:
     deployed.ok("schedules", "delete", schedule)
 
 
+ENCRYPTED = """
+from resonate_faas import Resonate
+
+
+class Flip:
+    def encrypt(self, plaintext: bytes) -> bytes:
+        return bytes(one ^ 255 for one in plaintext)
+
+    decrypt = encrypt
+
+
+resonate = Resonate(encryptor=Flip())
+"""
+
+
+def test_what_can_not_be_read_counts_as_needed_unless_the_code_reads_it(
+    deployed: Cli, tmp_path: Path
+) -> None:
+    app = tmp_path / f"{fresh('encrypted').replace('-', '_')}.py"
+    app.write_text(ENCRYPTED)
+    param = bytes(one ^ 255 for one in b'{"func": "secret", "args": [], "version": 3}')
+    secret = fresh("secret")
+    with Api(deployed.url) as api:
+        data = {
+            "id": secret,
+            "timeoutAt": 2_000_000_000_000,
+            "param": {"data": b64encode(param).decode()},
+            "tags": {"resonate:target": "local://default", "resonate:delay": "1999999999999"},
+        }
+        api.ask("promise.create", data)
+    unread = deployed("drain-report", "--version-gone", "nobody@1")
+    assert unread.code == 1
+    assert "1 can't be read" in unread.err
+    read = deployed("drain-report", "--version-gone", "nobody@1", "--app", str(app), "--json")
+    assert read.code == 0
+    (row,) = [row for row in read.json["functions"] if row["function"] == "secret"]
+    assert (row["version"], row["roots"], row["examples"]) == (3, 1, [secret])
+    deployed.ok("cancel", secret)
+
+
 # ---- replay --check and histories
 
 
@@ -262,3 +308,25 @@ def test_an_imported_execution_is_halted_until_it_is_continued(deployed: Cli, tm
         copy.ok("resolve", "old-1:2", "sold")
         assert copy.ok("wait", "old-1").out == "sold\n"
     assert _task(deployed, "old-1") == "suspended"
+
+
+class Torn(Api):
+    """A server whose first answer to a search holds a record of a moment before."""
+
+    searches = 0
+
+    def ask(self, kind: str, data: Mapping[str, Any]) -> Json:
+        answer = super().ask(kind, data)
+        if kind == "promise.search":
+            self.searches += 1
+            for record in answer["promises"] if self.searches == 1 else ():
+                if record["id"] == "old-1:1":
+                    record["param"] = {"data": b64encode(b'{"func": "x", "kind": "run"}').decode()}
+        return answer
+
+
+def test_an_execution_that_changes_while_it_is_read_is_read_again(deployed: Cli) -> None:
+    check = replay._Check(load(str(CODE)), Output(as_json=True), is_skipping=False)
+    with Torn(deployed.url) as api:
+        (verdict,) = replay._settled_verdicts(check, api, "old-1")
+    assert (verdict.divergence, api.searches) == (None, 2)

@@ -131,3 +131,17 @@ def test_a_halted_and_a_settled_execution_and_an_unknown_one() -> None:
     missing = site.send("GET", "/promises/none/explain")
     assert (missing.status, missing.code) == (404, "promise-not-found")
     assert site.send("GET", "/promises/%00/explain").status == 404
+
+
+def test_of_many_calls_all_are_counted_and_the_first_are_told() -> None:
+    site = Site()
+
+    @site.node.resonate.register
+    async def wide(ctx: Context) -> None:
+        await ctx.gather(*(ctx.sleep(60) for _ in range(103)))
+
+    site.invoke("wide")
+    site.settle(until_ms=site.clock.now_ms())
+    found = explained(site)["calls"]
+    assert (found["count"], len(found["promises"])) == (103, 100)
+    assert [one["id"] for one in found["promises"][:3]] == ["root:1", "root:2", "root:3"]
