@@ -76,9 +76,15 @@ class RecordedTree:
         return sorted(found, key=lambda one: (one.id != self.root_id, one.created_at, one.id))
 
     def history(self, task_id: str) -> dict[str, Promise]:
-        """Return what the activations of a task have recorded, by id, the task itself left out."""
+        """Return what the activations of a task have recorded, by id, the task itself left out.
+
+        What is older than the task was left behind by an earlier execution of the same id, and is not its.
+        """
+        born = self.records[task_id].created_at
         return {
-            one.id: one for one in self.records.values() if one.id != task_id and owner(one.id) == task_id
+            one.id: one
+            for one in self.records.values()
+            if one.id != task_id and owner(one.id) == task_id and one.created_at >= born
         }
 
     def document(self) -> Json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.http.site import TARGET, Site
 
 from resonate_faas import Constant, Context
+from resonate_faas._machine import Turn
 from resonate_faas._machine.objects import TaskState
-from resonate_faas._machine.requests import RegisterListener
+from resonate_faas._machine.requests import OK, RegisterListener, Reply
 
 
 def explained(site: Site, promise_id: str = "root") -> Any:
@@ -145,3 +147,20 @@ def test_of_many_calls_all_are_counted_and_the_first_are_told() -> None:
     found = explained(site)["calls"]
     assert (found["count"], len(found["promises"])) == (103, 100)
     assert [one["id"] for one in found["promises"][:3]] == ["root:1", "root:2", "root:3"]
+
+
+def test_what_an_earlier_execution_of_the_same_id_left_is_not_counted() -> None:
+    site = Site()
+    site.invoke("approve")
+    site.settle(until_ms=site.clock.now_ms())
+    before = explained(site)
+
+    def leave(turn: Turn) -> Reply:
+        one = turn.get("root:1")
+        assert one is not None
+        turn.put(replace(one, promise=replace(one.promise, id="root:9"), birth="an earlier one"))
+        return Reply(status=OK)
+
+    site.node.server.run(("root:1", "root:9"), leave)
+    assert explained(site)["calls"] == before["calls"]
+    assert explained(site)["budget"]["promises"] == before["budget"]["promises"]

@@ -220,3 +220,12 @@ def test_a_test_of_the_kit_replays_an_exported_execution(tmp_path: Path) -> None
         for exported in (str(path), json.loads(path.read_text())):
             with pytest.raises(AssertionError, match="diverged: 'root:2' was recorded as now now"):
                 harness.replay_recorded(exported)
+
+
+def test_what_an_earlier_execution_of_the_same_id_left_is_not_replayed() -> None:
+    recorded = tree("purchase-waiting")
+    stale = replace(
+        recorded.records["root:1"], id="root:5", created_at=recorded.records["root"].created_at - 1
+    )
+    (verdict,) = replay_check(app(), replace(recorded, records={**recorded.records, "root:5": stale}))
+    assert (verdict.outcome, verdict.until) == (Outcome.CLEAN, "waits for root:3, root:4")
