@@ -16,7 +16,7 @@ from resonate_faas._machine.objects import Message
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_aws._function import LambdaFunction
 from resonate_faas_aws._signing import Signer, signed_service, signer
-from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode
+from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode, id_separator
 
 TOKEN_VARIABLE: Final = "RESONATE_TOKEN"  # noqa: S105 - its name
 SIGN_VARIABLE: Final = "RESONATE_FAAS_SIGN_FOR"
@@ -42,7 +42,7 @@ def working_for(
         ConfigurationError: a setting is wrong.
     """
     settings = DeploymentSettings.read(source)
-    activations = worker or settings.worker
+    activations, separator = worker or settings.worker, id_separator()
     bearer, signs = _proof(url, token)
 
     def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
@@ -53,6 +53,7 @@ def working_for(
             auth=signs,
             target=resolve_target(""),
             resolve_target=resolve_target,
+            separator=separator,
             lease_ms=activations.lease_ms,
             promises_max=settings.promises_max,
             guard=settings.guard,

@@ -2,6 +2,6 @@
 
 from resonate_faas_remote._poll_worker import PollWorker
 from resonate_faas_remote._pushed_app import SERVERS_WORD, PushedApp
-from resonate_faas_remote._remote_node import RemoteNode, server_url
+from resonate_faas_remote._remote_node import RemoteNode, id_separator, server_url
 
-__all__ = ["SERVERS_WORD", "PollWorker", "PushedApp", "RemoteNode", "server_url"]
+__all__ = ["SERVERS_WORD", "PollWorker", "PushedApp", "RemoteNode", "id_separator", "server_url"]

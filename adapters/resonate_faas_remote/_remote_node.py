@@ -27,6 +27,7 @@ LEASE_MS: Final = 60_000
 GROUP: Final = "default"
 URL_VARIABLE: Final = "RESONATE_URL"
 TOKEN_VARIABLE: Final = "RESONATE_TOKEN"  # noqa: S105 - its name
+SEPARATOR_VARIABLE: Final = "RESONATE_ID_SEPARATOR"
 
 
 def server_url(
@@ -35,6 +36,18 @@ def server_url(
     """Return the URL of the server to work for: as given, else the business code's, else RESONATE_URL; None: none."""
     found = os.environ if environment is None else environment
     return url or resonate.url or found.get(URL_VARIABLE) or None
+
+
+def id_separator() -> str:
+    """Return what the server wants between the ids of a root and its children, by RESONATE_ID_SEPARATOR; ``:`` by default.
+
+    Raises:
+        ConfigurationError: it is neither ``:`` nor ``.``.
+    """
+    found = os.environ.get(SEPARATOR_VARIABLE) or ":"
+    if found not in {":", "."}:
+        raise ConfigurationError(SEPARATOR_VARIABLE, f"must be ':' or '.', not {found[:40]!r}")
+    return found
 
 
 class RemoteNode:

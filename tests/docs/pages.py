@@ -24,6 +24,7 @@ GUIDES = (
     "docs/http.md",
     "docs/testing.md",
     "docs/configuration.md",
+    "docs/interop.md",
 )
 """In the order of a reader's day."""
 

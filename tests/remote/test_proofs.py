@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -90,6 +90,25 @@ class TestLambda:
         pushed_to_lambda(server.url, token="")
         assert bearer(server.asked[0]) == ("Bearer given", "given")
         assert bearer(server.asked[-1]) == (None, None)
+
+    @pytest.mark.parametrize(("separator", "asked"), [("", "root:1r"), (":", "root:1r"), (".", "root.1r")])
+    def test_ids_are_spelt_as_the_server_wants_them(
+        self, server: NotingServer, monkeypatch: pytest.MonkeyPatch, separator: str, asked: str
+    ) -> None:
+        monkeypatch.setenv("RESONATE_ID_SEPARATOR", separator)
+        handler = lambda_handler(Resonate(), url=server.url)
+        body = json.dumps(encode_execute(asked, 0)).encode()
+        headers = {"host": "fn.invalid", "content-type": "application/json"}
+        handler(event_of("POST", "/run", headers=headers, body=body, is_signed=False), LambdaTime())
+        assert json.loads(server.asked[0].body)["data"]["id"] == asked
+
+    @pytest.mark.parametrize("make", [lambda_handler, http_handler])
+    def test_a_separator_of_another_kind_is_refused_at_the_start(
+        self, monkeypatch: pytest.MonkeyPatch, make: Callable[..., object]
+    ) -> None:
+        monkeypatch.setenv("RESONATE_ID_SEPARATOR", "-")
+        with pytest.raises(ConfigurationError, match="RESONATE_ID_SEPARATOR"):
+            make(Resonate(), url="http://resonate.invalid")
 
     def test_a_server_behind_iam_gets_a_signature_that_holds(
         self, server: NotingServer, monkeypatch: pytest.MonkeyPatch

@@ -53,7 +53,10 @@ def worker(
     ] = DEFAULT_LEASE_S,
     separator: Annotated[
         str,
-        typer.Option(help="What the server wants between the ids of a root and its children: ':' or '.'."),
+        typer.Option(
+            envvar="RESONATE_ID_SEPARATOR",
+            help="What the server wants between the ids of a root and its children: ':' or '.'.",
+        ),
     ] = ":",
 ) -> None:
     """Run functions for a Resonate server.
