@@ -24,7 +24,7 @@ from resonate_faas_remote._remote_node import RemoteNode
 log = logging.getLogger("resonate_faas_remote.worker")
 
 WORKERS: Final = 16
-BACK_OFF_S: Final = 1.0
+BACK_OFF_S: Final = 0.25
 BACK_OFF_MAX_S: Final = 30.0
 CONNECT_S: Final = 10.0
 
@@ -74,7 +74,7 @@ class PollWorker:
         return f"poll://uni@{self._node.group}/{self.name}"
 
     def run(self) -> None:
-        """Work until :meth:`stop`; a broken connection is made again, after 1 s at first and 30 s at most."""
+        """Work until :meth:`stop`; a broken connection is made again, after a quarter of a second at first and 30 s at most."""
         back_off = BACK_OFF_S
         path = f"poll/{quote(self._node.group, safe='')}/{quote(self.name, safe='')}"
         try:

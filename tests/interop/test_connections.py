@@ -81,9 +81,8 @@ def test_a_message_for_one_worker_reaches_that_one_and_one_for_any_reaches_any(
             for name in ("one", "two", "one"):
                 assert result(url, start(url, "nested", 2, target=f"poll://uni@group/{name}")) == 4
             assert [len(path.read_text().splitlines()) for path in logs.values()] == [2, 1]
-            for number in range(6):
-                root = start(url, "nested", number, target="poll://any@group")
-                assert result(url, root) == number * 2
+            roots = [start(url, "nested", number, target="poll://any@group") for number in range(6)]
+            assert [result(url, root) for root in roots] == [number * 2 for number in range(6)]
             assert sum(len(path.read_text().splitlines()) for path in logs.values()) == 9
 
 
