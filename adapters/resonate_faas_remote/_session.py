@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
-from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
+from resonate_faas._errors import RequestRefusedError
+from resonate_faas._held import Held
 from resonate_faas._machine.ids import sort_key
 from resonate_faas._machine.objects import (
     BRANCH,
@@ -44,7 +45,6 @@ from resonate_faas_remote._wire import promise_of, task_of
 
 log = logging.getLogger("resonate_faas.session")
 
-LEASE_MARGIN_MS: Final = 2_000
 BAD_REQUEST: Final = 400
 FRAMES_MAX: Final = 16
 """Whose children are asked for one by one: local calls on record that have not ended, and may be workflows."""
@@ -69,9 +69,7 @@ class RemoteSession:
         self._pid = pid
         self._ttl_ms = ttl_ms
         self._lock = threading.RLock()
-        self._version = 0
-        self._extended_mono_ms = 0
-        self._is_held = False
+        self._held = Held(task_id, ttl_ms, server.clock)
 
     def acquire(self, version: int | None = None) -> Lease | None:
         """Take the lease and read what is recorded. The version is a hint, which saves a request if it is right.
@@ -90,7 +88,7 @@ class RemoteSession:
         task = task_of(answer.data.get("task"), pid=self._pid, ttl_ms=self._ttl_ms, expires_at=expires_at)
         if promise.is_timer:
             return None
-        self._version, self._extended_mono_ms, self._is_held = task.version, started, True
+        self._held.begin(task.version, started)
         root = PromiseObject(promise=promise, task=task, at=self._clock.now_ms(), birth=birth_of(promise))
         history = self._history(promise, answer.data.get("preload"))
         return Lease(root=root, history=history, is_whole=self._server.can_search)
@@ -138,14 +136,16 @@ class RemoteSession:
     ) -> Mapping[str, Promise]:
         """Apply effects one after another, each under the fence."""
         with self._lock:
-            if self._clock.monotonic_ms() - self._extended_mono_ms > self._ttl_ms // 3:
+            if self._held.a_commit_extends():
                 self._extend()
             records = {effect.id: self._apply(effect) for effect in effects}
             if finish is not None:
-                self._check_held()
-                answer = self._server.send(TaskFulfill(id=self._id, version=self._version, action=finish))
+                self._held.check()
+                answer = self._server.send(
+                    TaskFulfill(id=self._id, version=self._held.version, action=finish)
+                )
                 self._required(answer)
-                self._is_held = False
+                self._held.end()
             return records
 
     def _apply(self, effect: Effect) -> Promise:
@@ -164,8 +164,8 @@ class RemoteSession:
         return PromiseCreate(id=record.id, timeout_at=record.timeout_at, param=record.param, tags=tags)
 
     def _fence(self, action: PromiseCreate | PromiseSettle) -> Promise:
-        self._check_held()
-        answer = self._server.fence(TaskFence(id=self._id, version=self._version, action=action))
+        self._held.check()
+        answer = self._server.fence(TaskFence(id=self._id, version=self._held.version, action=action))
         if answer.status == BAD_REQUEST and _is_addressed_timer(action):
             self._server.timer_target = None  # a server that keeps to the specification arms every timer
             plain = {name: text for name, text in action.tags.items() if name != TARGET}
@@ -179,15 +179,15 @@ class RemoteSession:
     def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles."""
         with self._lock:
-            self._check_held()
+            self._held.check()
             awaited = tuple(dict.fromkeys(ids))
-            request = TaskSuspend(id=self._id, version=self._version, awaited=awaited)
+            request = TaskSuspend(id=self._id, version=self._held.version, awaited=awaited)
             answer = self._server.send(request)
             if answer.status == REDIRECT:
                 found = self.observe(awaited)
                 return {key: one for key, one in found.items() if one.state is not PromiseState.PENDING}
             self._required(answer)
-            self._is_held = False
+            self._held.end()
             return {}
 
     def release(
@@ -196,44 +196,35 @@ class RemoteSession:
         """Give the lease back. To back off it is kept to its end: a released task is dispatched again at once."""
         del is_interrupted
         with self._lock:
-            if not self._is_held:
+            if not self._held:
                 return
-            self._is_held = False
+            self._held.end()
             if back_off:
                 log.warning("task left to its lease", extra={"promise_id": self._id, "reason": reason})
                 return
-            answer = self._server.send(TaskRelease(id=self._id, version=self._version))
+            answer = self._server.send(TaskRelease(id=self._id, version=self._held.version))
             if not answer.ok and answer.status not in NOT_OURS:
                 raise RequestRefusedError(answer.status, answer.reason)
 
     def heartbeat(self) -> None:
         """Extend the lease once half of it has passed; commits extend it from a third on."""
         with self._lock:
-            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 2:
+            if self._held.a_heartbeat_extends():
                 self._extend()
 
     def _extend(self) -> None:
         """Extend the lease, and ask whether it is ours: the answer to a heartbeat does not tell (protocol section 3.2)."""
-        self._check_held()
+        self._held.check()
         started = self._clock.monotonic_ms()
-        refs = (TaskRef(id=self._id, version=self._version),)
+        refs = (TaskRef(id=self._id, version=self._held.version),)
         self._required(self._server.send(TaskHeartbeat(pid=self._pid, tasks=refs)))
-        if self._current(TaskState.ACQUIRED) != self._version:
-            self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, "another has taken it, or it has ended")
-        self._extended_mono_ms = started
+        if self._current(TaskState.ACQUIRED) != self._held.version:
+            raise self._held.lost("another has taken it, or it has ended")
+        self._held.extend(started)
 
     def left_ms(self) -> int:
         """Return how long the lease is ours by our monotonic clock alone."""
-        if not self._is_held:
-            return 0
-        margin = min(LEASE_MARGIN_MS, self._ttl_ms // 5)
-        return self._extended_mono_ms + self._ttl_ms - margin - self._clock.monotonic_ms()
-
-    def _check_held(self) -> None:
-        if self.left_ms() <= 0:
-            self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, "the lease was not confirmed in time")
+        return self._held.left_ms()
 
     def _required(self, answer: Answer) -> Answer:
         """Return an answer that is a success.
@@ -245,8 +236,7 @@ class RemoteSession:
         if answer.ok:
             return answer
         if answer.status in NOT_OURS:
-            self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, answer.reason)
+            raise self._held.lost(answer.reason)
         raise RequestRefusedError(answer.status, answer.reason)
 
 

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from resonate_faas._errors import RequestRefusedError, TaskNotAcquiredError
+from resonate_faas._errors import RequestRefusedError
+from resonate_faas._held import Held
 from resonate_faas._machine import Turn, handler_of, internal
 from resonate_faas._machine.objects import Object, Poke, Promise, PromiseObject, PromiseState, TaskState
 from resonate_faas._machine.requests import (
@@ -30,8 +31,6 @@ COMMIT_ITEMS_MAX: Final = TRANSACTION_MAX - 1
 """Effects of one transaction, next to the task."""
 COMMIT_BYTES_MAX: Final = 3_500_000
 """Payload bytes of one transaction (DynamoDB and Firestore: 4 MB)."""
-LEASE_MARGIN_MS: Final = 2_000
-"""A lease that was not confirmed until this long before its end counts as lost: clocks may disagree by a second."""
 
 
 class EmbeddedSession:
@@ -53,9 +52,7 @@ class EmbeddedSession:
         self._lock = threading.RLock()
         self._known: dict[str, Versioned] = {}
         self._task = ABSENT
-        self._version = 0
-        self._extended_mono_ms = 0
-        self._is_held = False
+        self._held = Held(task_id, ttl_ms, server.clock)
 
     def acquire(self, version: int | None = None) -> Lease | None:
         """Take the lease and read the history.
@@ -92,8 +89,8 @@ class EmbeddedSession:
             self._report_halt(result)
             self._wait_for_holder(root)
             return None
-        self._task, self._version = result.objects[self._id], root.task.version
-        self._extended_mono_ms, self._is_held = started, True
+        self._task = result.objects[self._id]
+        self._held.begin(root.task.version, started)
         if not is_whole or claimed[-1] is not found.object:
             read = list(self._server.store.history(self._id))  # others recorded since the first read
         history = dict(self._learn(read, root.birth))
@@ -170,11 +167,11 @@ class EmbeddedSession:
         self, effects: tuple[Effect, ...], finish: PromiseSettle | None, *, extend: bool = False
     ) -> Mapping[str, Promise]:
         with self._lock:
-            self._check_held()
+            self._held.check()
             started = self._clock.monotonic_ms()
-            extend = finish is None and (extend or started - self._extended_mono_ms > self._ttl_ms // 3)
+            extend = finish is None and (extend or self._held.a_commit_extends())
             request = Commit(
-                id=self._id, version=self._version, effects=effects, extend=extend, finish=finish
+                id=self._id, version=self._held.version, effects=effects, extend=extend, finish=finish
             )
             known = {
                 effect.id: self._known.get(effect.id, ABSENT) for effect in effects if _is_predictable(effect)
@@ -183,8 +180,9 @@ class EmbeddedSession:
             result = self._server.ask(request, known={self._id: self._task, **known})
             self._require(result)
             if extend:
-                self._extended_mono_ms = started
-            self._is_held = finish is None
+                self._held.extend(started)
+            if finish is not None:
+                self._held.end()
             self._remember(result)
             records = result.reply.records or {}
             return {promise_id: record.promise for promise_id, record in records.items()}
@@ -207,15 +205,15 @@ class EmbeddedSession:
     def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles."""
         with self._lock:
-            self._check_held()
-            request = Park(id=self._id, version=self._version, awaited=tuple(ids))
+            self._held.check()
+            request = Park(id=self._id, version=self._held.version, awaited=tuple(ids))
             known = {key: self._known[key] for key in ids if key in self._known}
             result = self._server.ask(request, known={self._id: self._task, **known})
             if result.reply.status == REDIRECT:
                 self._remember(result)
                 return {key: record.promise for key, record in (result.reply.records or {}).items()}
             self._require(result)
-            self._is_held = False
+            self._held.end()
             return {}
 
     def release(
@@ -223,12 +221,12 @@ class EmbeddedSession:
     ) -> None:
         """Give the lease back; one that is lost already stays lost."""
         with self._lock:
-            if not self._is_held:
+            if not self._held:
                 return
-            self._is_held = False
+            self._held.end()
             request = Yield(
                 id=self._id,
-                version=self._version,
+                version=self._held.version,
                 reason=reason,
                 back_off=back_off,
                 is_interrupted=is_interrupted,
@@ -241,21 +239,12 @@ class EmbeddedSession:
         Half of the lease may pass, while commits extend from a third on: frequent commits need no heartbeat.
         """
         with self._lock:
-            if self._is_held and self._clock.monotonic_ms() - self._extended_mono_ms >= self._ttl_ms // 2:
+            if self._held.a_heartbeat_extends():
                 self._commit((), None, extend=True)
 
     def left_ms(self) -> int:
         """Return how long the lease is ours by our monotonic clock alone; no lock: a store call may hang."""
-        if not self._is_held:
-            return 0
-        margin = min(LEASE_MARGIN_MS, self._ttl_ms // 5)
-        return self._extended_mono_ms + self._ttl_ms - margin - self._clock.monotonic_ms()
-
-    def _check_held(self) -> None:
-        """Stop before a lease that may have ended: no answer of the store is needed."""
-        if self.left_ms() <= 0:
-            self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, "the lease was not confirmed in time")
+        return self._held.left_ms()
 
     def _report_halt(self, result: Result) -> None:
         """Say so where a task that recorded nothing new is given up: only an operator revives it."""
@@ -276,8 +265,7 @@ class EmbeddedSession:
         if reply.ok:
             return
         if reply.status in {404, 409}:
-            self._is_held = False
-            raise TaskNotAcquiredError(self._id, self._version, reply.error or "refused")
+            raise self._held.lost(reply.error or "refused")
         raise RequestRefusedError(reply.status, reply.error or "refused")
 
 
