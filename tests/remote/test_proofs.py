@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from tests.emulators.function_url import event_of
 from tests.emulators.oidc_issuer import OidcIssuer, running
-from tests.remote.cloud_function_program import pushed
+from tests.remote import cloud_function_program
 from tests.remote.noting import Asked, NotingServer, noting
 
 from resonate_faas import Resonate
@@ -33,7 +32,6 @@ from resonate_faas_gcp import http_handler
 if TYPE_CHECKING:
     from resonate_faas_gcp._working_for import Auth
 
-ROOT = Path(__file__).parents[2]
 ACCOUNT = "function@project.iam.gserviceaccount.com"
 SUSPENDED = [200, {"status": "suspended"}]
 IN_ENVIRONMENT = "the-token-in-the-environment"
@@ -198,14 +196,12 @@ def metadata_server(issuer: OidcIssuer, *, has_account: bool = True) -> Iterator
 
 def pushed_with_id_token(url: str, times: int, *audience: str, metadata: str) -> list[Any]:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tests.remote.cloud_function_program", url, str(times), *audience],
+        [sys.executable, "-P", cloud_function_program.__file__, url, str(times), *audience],
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
             "GCE_METADATA_HOST": metadata,
             "GCE_METADATA_IP": metadata,
@@ -229,7 +225,7 @@ class TestCloudFunction:
     def test_without_google(
         self, server: NotingServer, auth: Auth, proof: tuple[str | None, str | None]
     ) -> None:
-        assert pushed(server.url, auth) == [SUSPENDED]
+        assert cloud_function_program.pushed(server.url, auth) == [SUSPENDED]
         assert bearer(server.asked[0]) == proof
 
     @pytest.mark.parametrize("audience", [None, "https://resonate.invalid"])
