@@ -13,7 +13,7 @@ from tests.adapters.dev_server import DevServer, until
 from tests.interop import sdks
 from tests.interop.official import official
 from tests.interop.programs import elsewhere
-from tests.interop.workers import Worker
+from tests.interop.workers import working
 
 from resonate_faas import Invocation
 from resonate_faas._machine.objects import PromiseState
@@ -26,15 +26,6 @@ WITHIN_MS = 60_000
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
-
-
-@contextmanager
-def working(url: str, group: str, log: Path, *options: str) -> Iterator[Worker]:
-    worker = Worker(url, group, log, *options)
-    try:
-        yield worker
-    finally:
-        assert worker.end(signal.SIGTERM) == 0
 
 
 def start(url: str, function: str, *args: Any, target: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.adapters.dev_server import dev_server
+from tests.adapters.dev_server import dev_server, until
 from tests.interop import sdks
 from tests.interop.official import official
 from tests.interop.programs import elsewhere
-from tests.interop.workers import Worker
+from tests.interop.workers import Worker, working
 
 from resonate_faas import Invocation
 from resonate_faas._machine.objects import PromiseState
@@ -51,10 +50,8 @@ def group(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def worker(url: str, group: str, log: Path) -> Iterator[Worker]:
-    running = Worker(url, group, log)
-    yield running
-    if running.process.poll() is None:
-        assert running.end(signal.SIGTERM) == 0
+    with working(url, group, log) as running:
+        yield running
 
 
 @pytest.fixture
@@ -103,10 +100,7 @@ def test_retries_races_timeouts_and_cancellation(node: RemoteNode, log: Path) ->
 @pytest.mark.usefixtures("worker")
 def test_a_promise_is_resolved_from_outside(node: RemoteNode) -> None:
     root = start(node, "approval")
-    deadline = time.monotonic() + 30
-    while (found := node.client.get(f"{root}:1")) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    found = until(lambda: node.client.get(f"{root}:1"))
     assert found.promise.state is PromiseState.PENDING
     node.client.settle(f"{root}:1", PromiseState.RESOLVED, {"by": "ada"})
     assert result(node, root) == {"by": "ada"}
@@ -124,14 +118,10 @@ def test_a_tail_call_goes_on_as_a_fresh_root(node: RemoteNode) -> None:
 def test_a_killed_worker_s_task_goes_on_elsewhere_with_what_is_recorded(
     url: str, node: RemoteNode, group: str, log: Path
 ) -> None:
-    first = Worker(url, group, log)
-    root = start(node, "patient")
-    deadline = time.monotonic() + 30
-    while not log.exists() or "holding" not in log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    first.end(signal.SIGKILL)
-    second = Worker(url, group, log)
-    assert result(node, root) == "held"
+    with working(url, group, log) as first:
+        root = start(node, "patient")
+        until(lambda: log.exists() and "holding" in log.read_text())
+        first.end(signal.SIGKILL)
+    with working(url, group, log):
+        assert result(node, root) == "held"
     assert log.read_text().splitlines().count("before") == 1
-    assert second.end(signal.SIGTERM) == 0
