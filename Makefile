@@ -57,10 +57,10 @@ simulate: $(VENV)/.dev ## SEEDS=n seeds of the deterministic simulation, or one:
 bench: $(VENV)/.dev ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-test-others: ## the tests but those of the clouds and of the official SDKs on a second Python (3.13), where there is one
+test-others: ## on a second Python (3.13), where there is one: all but the slow ones, the clouds' and the official SDKs'
 	@python=$$(tools/find_python.sh 3.13); \
 	if [ -z "$$python" ]; then echo "no Python 3.13 here: not tested on it"; \
-	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python" SELECT='-m "not aws and not gcp and not interop"'; fi
+	else $(MAKE) test VENV=.venv-3.13 PYTHON="$$python" SELECT='-m "not aws and not gcp and not interop and not slow"'; fi
 
 $(VENV)/.demo: pyproject.toml constraints.txt tools/venv.sh
 	tools/venv.sh $(VENV) $(PYTHON) local,cli
