@@ -218,7 +218,10 @@ def _budget(known: Json) -> str:
         return ""
     count, limit = budget["promises"], budget["promisesMax"]
     lease = format_duration(budget["leaseMs"])
-    text = f"{count:,} of {limit:,} promises; replaying them must end well within a lease of {lease}"
+    took = f"took {format_duration(budget['replayMs'])} the last time and " if budget["replayMs"] else ""
+    text = f"{count:,} of {limit:,} promises; replaying them {took}must end well within a lease of {lease}"
+    if budget["replayMs"] > BUDGET_SHARE * budget["leaseMs"]:
+        return f"{text}: over {BUDGET_SHARE:.0%} of the lease, split the loop with ctx.detached"
     if count <= BUDGET_SHARE * limit:
         return text
     return f"{text}: over {BUDGET_SHARE:.0%} of the limit, split the loop with ctx.detached"

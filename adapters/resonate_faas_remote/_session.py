@@ -176,8 +176,9 @@ class RemoteSession:
         """Read promises as the server projects them."""
         return {promise_id: found.promise for promise_id, found in self._server.observe(ids).items()}
 
-    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+    def suspend(self, ids: Sequence[str], *, replay_ms: int = 0) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles."""
+        del replay_ms  # such a server has no place for it
         with self._lock:
             self._held.check()
             awaited = tuple(dict.fromkeys(ids))
@@ -191,10 +192,15 @@ class RemoteSession:
             return {}
 
     def release(
-        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+        self,
+        *,
+        reason: str | None = None,
+        back_off: bool = False,
+        is_interrupted: bool = False,
+        replay_ms: int = 0,
     ) -> None:
         """Give the lease back. To back off it is kept to its end: a released task is dispatched again at once."""
-        del is_interrupted
+        del is_interrupted, replay_ms
         with self._lock:
             if not self._held:
                 return

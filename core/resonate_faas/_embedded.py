@@ -202,11 +202,11 @@ class EmbeddedSession:
         """Read promises, what their deadlines decided stored first."""
         return {promise_id: record.promise for promise_id, record in self._server.observe(ids).items()}
 
-    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+    def suspend(self, ids: Sequence[str], *, replay_ms: int = 0) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles."""
         with self._lock:
             self._held.check()
-            request = Park(id=self._id, version=self._held.version, awaited=tuple(ids))
+            request = Park(id=self._id, version=self._held.version, awaited=tuple(ids), replay_ms=replay_ms)
             known = {key: self._known[key] for key in ids if key in self._known}
             result = self._server.ask(request, known={self._id: self._task, **known})
             if result.reply.status == REDIRECT:
@@ -217,7 +217,12 @@ class EmbeddedSession:
             return {}
 
     def release(
-        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+        self,
+        *,
+        reason: str | None = None,
+        back_off: bool = False,
+        is_interrupted: bool = False,
+        replay_ms: int = 0,
     ) -> None:
         """Give the lease back; one that is lost already stays lost."""
         with self._lock:
@@ -230,6 +235,7 @@ class EmbeddedSession:
                 reason=reason,
                 back_off=back_off,
                 is_interrupted=is_interrupted,
+                replay_ms=replay_ms,
             )
             self._report_halt(self._server.ask(request, known={self._id: self._task}))
 

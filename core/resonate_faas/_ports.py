@@ -224,8 +224,12 @@ class Session(Protocol):
     def observe(self, ids: Sequence[str]) -> Mapping[str, Promise]:
         """Read promises; what their deadlines decided is stored before it is told."""
 
-    def suspend(self, ids: Sequence[str]) -> Mapping[str, Promise]:
+    def suspend(self, ids: Sequence[str], *, replay_ms: int = 0) -> Mapping[str, Promise]:
         """Give the lease up until one of the promises settles.
+
+        Args:
+            ids: what is awaited.
+            replay_ms: what this activation took to replay; shown to whoever asks why the task waits.
 
         Returns:
             Empty: suspended. Else the settled ones among them: the lease is kept, go on (the protocol's 300).
@@ -235,7 +239,12 @@ class Session(Protocol):
         """
 
     def release(
-        self, *, reason: str | None = None, back_off: bool = False, is_interrupted: bool = False
+        self,
+        *,
+        reason: str | None = None,
+        back_off: bool = False,
+        is_interrupted: bool = False,
+        replay_ms: int = 0,
     ) -> None:
         """Give the lease back, to be taken again at once, or after a back-off; never raises TaskNotAcquiredError.
 
@@ -243,6 +252,7 @@ class Session(Protocol):
             reason: shown until the task records something new.
             back_off: let another version of the code have the first try.
             is_interrupted: the process was told to end: this activation does not count as one that recorded nothing.
+            replay_ms: as in :meth:`suspend`; 0: it did not come so far.
         """
 
     def left_ms(self) -> int:

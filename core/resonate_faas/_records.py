@@ -73,6 +73,7 @@ _new: Final = object.__new__
     _stored_dispatches,
     _stored_not_before,
     _stored_reason,
+    _stored_replay_ms,
     _stored_kept_until,
 ) = _setters(PromiseObject)
 (_value_headers, _value_data) = _setters(Value)
@@ -130,6 +131,7 @@ def _promise_fields(stored: PromiseObject) -> dict[str, Any]:
         barren=stored.barren,
         dispatches=stored.dispatches,
         not_before=stored.not_before,
+        replay=stored.replay_ms,
     )
     _add_set(
         fields,
@@ -208,6 +210,7 @@ def _promise(fields: Mapping[str, Any]) -> PromiseObject:
     _stored_dispatches(stored, get("dispatches", 0))
     _stored_not_before(stored, get("not_before", 0))
     _stored_reason(stored, get("reason"))
+    _stored_replay_ms(stored, get("replay", 0))
     _stored_kept_until(stored, get("kept"))
     return stored
 

@@ -305,7 +305,7 @@ class _Activation:
             reason = f"{reason}; running: {', '.join(sorted(set(self.started.values())))}"
         elif launches:
             reason = f"{reason}; next: {launches[0].function.name}"
-        self.session.release(reason=reason, is_interrupted=self.stopping)
+        self.session.release(reason=reason, is_interrupted=self.stopping, replay_ms=self.replay_ms or 0)
         return Ended.RELEASED
 
     def _wait_for_steps(self, execution: Execution) -> Ended | None:
@@ -371,7 +371,7 @@ class _Activation:
             if self.clock.now_ms() >= due:
                 execution.stored(_settled(self.session.observe(execution.due_timers(self.clock.now_ms()))))
             return None
-        settled = self.session.suspend(awaited)
+        settled = self.session.suspend(awaited, replay_ms=self.replay_ms or 0)
         if not settled:
             return Ended.SUSPENDED
         execution.stored(settled)

@@ -30,7 +30,7 @@ def known(task: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         "awaits": NOTHING,
         "retries": NOTHING,
         "calls": NOTHING,
-        "budget": {"promises": 12, "promisesMax": 10_000, "leaseMs": 30_000},
+        "budget": {"promises": 12, "promisesMax": 10_000, "leaseMs": 30_000, "replayMs": 0},
         **more,
     }
     if task is not None:
@@ -99,11 +99,23 @@ def test_each_way_to_stand_still_has_its_sentence(document: dict[str, Any], said
 
 def test_the_lease_the_count_of_messages_and_a_large_history_are_shown() -> None:
     task = {"state": "acquired", "pid": "p1", "leaseExpiresAt": NOW + 9_000, "barren": 3}
-    budget = {"promises": 6_000, "promisesMax": 10_000, "leaseMs": 30_000}
+    budget = {"promises": 6_000, "promisesMax": 10_000, "leaseMs": 30_000, "replayMs": 0}
     said = "\n".join(lines(known(task, budget=budget)))
     assert "3 of 10 activations without a new record; held by p1 until 2023-11-14 22:13:29Z" in said
     assert "6,000 of 10,000 promises" in said
     assert "over 50% of the limit, split the loop with ctx.detached" in said
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "said"),
+    [
+        (400, "took 400ms the last time and must end well within a lease of 30s"),
+        (16_000, "lease of 30s: over 50% of the lease, split the loop with ctx.detached"),
+    ],
+)
+def test_what_the_last_replay_took_is_told_beside_the_lease(took_ms: int, said: str) -> None:
+    budget = {"promises": 12, "promisesMax": 10_000, "leaseMs": 30_000, "replayMs": took_ms}
+    assert said in "\n".join(lines(known({"state": "suspended"}, budget=budget)))
 
 
 def test_what_others_wrote_can_not_steer_the_terminal() -> None:

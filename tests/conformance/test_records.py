@@ -65,6 +65,8 @@ promise_objects = st.builds(
     dispatches=instants,
     not_before=instants,
     reason=st.none() | texts,
+    replay_ms=instants,
+    kept_until=st.none() | instants,
 )
 schedule_objects = st.builds(
     ScheduleObject,
@@ -106,6 +108,8 @@ FULL = PromiseObject(
     dispatches=10,
     not_before=11,
     reason="why",
+    replay_ms=12,
+    kept_until=13,
 )
 FULL_RECORD = {
     "f": 1,
@@ -123,6 +127,7 @@ FULL_RECORD = {
     "barren": 9,
     "dispatches": 10,
     "not_before": 11,
+    "replay": 12,
     "settled": 2,
     "task": {
         "state": "acquired",
@@ -134,6 +139,7 @@ FULL_RECORD = {
         "retry": 7,
     },
     "reason": "why",
+    "kept": 13,
 }
 SMALL = PromiseObject(
     promise=Promise(

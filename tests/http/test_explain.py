@@ -78,6 +78,7 @@ def test_a_suspended_execution_tells_what_it_awaits_and_what_is_tried_again() ->
             "promises": 4,  # the call, the step, its attempt, the sleep; the promise with an id of its own lies elsewhere
             "promisesMax": 10_000,
             "leaseMs": site.node.worker.settings.lease_ms,
+            "replayMs": 0,
         }
     )
     assert found["nextDueAt"] == found["promise"]["timeoutAt"]

@@ -146,3 +146,18 @@ def test_a_long_step_of_a_dead_root_is_ended_by_the_heartbeat(world: World) -> N
     assert world.get().promise.state is PromiseState.PENDING, "stored by whoever reads or sweeps it next"
     node.server.advance("root")
     assert world.get().promise.state is PromiseState.TIMEDOUT
+
+
+def test_what_a_replay_took_is_on_record_once_the_task_waits(world: World) -> None:
+    """Without: who asks why a task waits can't see how near its replay is to the lease."""
+    resonate = Resonate()
+
+    @resonate.register
+    async def flow(ctx: Context) -> None:
+        world.clock.advance(400)
+        await ctx.sleep(DAY_MS / 1_000)
+
+    node = world.node(resonate, worker=QUIET, runner=lambda: InlineRunner({}))
+    start(node, "flow")
+    assert node.worker.activate("root") is Ended.SUSPENDED
+    assert world.get().replay_ms == 400

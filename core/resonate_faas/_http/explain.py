@@ -56,6 +56,7 @@ def explained(call: Call, known: Explanation) -> Json:
             "promises": known.records,
             "promisesMax": call.node.worker.engine.promises_max,
             "leaseMs": call.node.worker.settings.lease_ms,
+            "replayMs": found.replay_ms,
         }
         for name, listed in (("awaits", known.awaited), ("retries", known.retries), ("calls", known.calls)):
             body[name] = {"count": len(listed), "promises": [_short(call, one) for one in _first(listed)]}

@@ -172,11 +172,15 @@ _SCHEMAS: Final[Schema] = {
                 },
             ),
             "budget": _object(
-                ["promises", "promisesMax", "leaseMs"],
+                ["promises", "promisesMax", "leaseMs", "replayMs"],
                 {
                     "promises": {"type": "integer", "description": "Records that an activation replays."},
                     "promisesMax": {"type": "integer"},
                     "leaseMs": {"type": "integer", "description": "A replay must end well within it."},
+                    "replayMs": {
+                        "type": "integer",
+                        "description": "What the last one took; 0: less than a ms, or none yet.",
+                    },
                 },
             ),
             "awaits": {"$ref": "#/components/schemas/WaitingList"},

@@ -132,6 +132,7 @@ class PromiseObject:
         dispatches: executes emitted since the task last became pending; paces re-dispatch.
         not_before: dispatch and our own acquire wait for this instant.
         reason: why the task is halted or backing off.
+        replay_ms: how long the last activation took to replay, from its acquire to what was new; 0: not known.
         kept_until: from this instant on a store may delete the object by itself (its time to live); None: never.
             Set by retention alone, on trees that are about to be deleted.
     """
@@ -144,6 +145,7 @@ class PromiseObject:
     dispatches: int = 0
     not_before: int = 0
     reason: str | None = None
+    replay_ms: int = 0
     kept_until: int | None = None
 
     @property

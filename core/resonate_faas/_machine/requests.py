@@ -233,6 +233,7 @@ class Park:
     """Suspend, by our own worker; ``register_only`` adds callbacks and keeps the lease (large sets, in chunks).
 
     ``registered`` names the promises of the earlier chunks: one that settled and was drained meanwhile redirects.
+    ``replay_ms`` is what the activation took to replay.
     """
 
     id: str
@@ -240,6 +241,7 @@ class Park:
     awaited: tuple[str, ...]
     register_only: bool = False
     registered: tuple[str, ...] = ()
+    replay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ class Yield:
     """Release, by our own worker: with the reason why, and whether the next activation must back off.
 
     ``is_interrupted``: the process was told to end; it is not the task's fault that nothing new was recorded.
+    ``replay_ms``: what the activation took to replay; 0: it did not come so far.
     """
 
     id: str
@@ -254,6 +257,7 @@ class Yield:
     reason: str | None = None
     back_off: bool = False
     is_interrupted: bool = False
+    replay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,7 +218,8 @@ def park(turn: Turn, request: Park) -> Reply:
     for awaited in waiting:
         turn.put(awaited)
     if not request.register_only:
-        turn.put(replace(tasks.suspended(found), barren=0, reason=None))
+        suspended = tasks.suspended(found)
+        turn.put(replace(suspended, barren=0, reason=None, replay_ms=request.replay_ms))
     return Reply(status=200)
 
 
@@ -242,6 +243,8 @@ def give_back(turn: Turn, request: Yield) -> Reply:
     if isinstance(holder, Reply):
         return holder
     found, task = holder
+    if request.replay_ms:
+        found = replace(found, replay_ms=request.replay_ms)
     if request.is_interrupted:
         found = replace(found, barren=max(found.barren - 1, 0))
     fatal = exhausted(found, turn.rules, request.reason)
