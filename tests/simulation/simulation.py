@@ -331,7 +331,8 @@ def simulate(seed: int, **options: Any) -> Simulation:
     """
     simulation = Simulation(seed, **options)
     log = logging.getLogger("resonate_faas")
-    level, log.level = log.level, logging.CRITICAL
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # not the attribute: loggers remember what they are enabled for
     try:
         simulation.run()
     except Exception as error:
@@ -342,5 +343,5 @@ def simulate(seed: int, **options: Any) -> Simulation:
             f"seed {seed}: {type(error).__name__}: {error}\n--- the end of the trace\n{tail}\n--- repeat: {command}"
         ) from error
     finally:
-        log.level = level
+        log.setLevel(level)
     return simulation
