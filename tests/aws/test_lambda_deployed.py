@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from tests.aws.deployment import (
 )
 from tests.aws.test_lambda_samples import linked
 
-from resonate_faas_aws import PublicUrlError, create_table
+from resonate_faas._machine.objects import PromiseObject
+from resonate_faas_aws import DynamoDBStore, PublicUrlError, create_table
 from resonate_faas_aws._own_url import OwnUrl
 
 ALIAS = "live"
 ROLE = "arn:aws:iam::000000000000:role/function"
 REGIONS = [f"region-{number:03}" for number in range(4)]
+GAMES = 100
+NUMBERS = count(1)
 
 
 def archive(*files: Path) -> bytes:
@@ -44,7 +48,9 @@ def archive(*files: Path) -> bytes:
 class Function:
     """A function with its URL and its event source mapping. No alias: ministack tells a function its version instead."""
 
-    def __init__(self, client: Any, name: str, sample: str, variables: dict[str, str]) -> None:
+    def __init__(
+        self, client: Any, name: str, sample: str, variables: dict[str, str], module: str = "workflows"
+    ) -> None:
         self._client = client
         self.name = name
         create_table(running().client("dynamodb"), name)
@@ -55,14 +61,14 @@ class Function:
             Handler="lambda_function.handler",
             Role=ROLE,
             Timeout=30,
-            Code={"ZipFile": archive(HERE / "lambda_function.py", SAMPLES / sample / "workflows.py")},
+            Code={"ZipFile": archive(HERE / "lambda_function.py", *(SAMPLES / sample).glob("*.py"))},
             Environment={
                 "Variables": {
                     "RESONATE_FAAS_TABLE": name,
                     "RESONATE_FAAS_QUEUE_URL": self.queues.url,
                     "RESONATE_FAAS_LINK_KEY": LINK_KEY,
                     "RESONATE_FAAS_WEBHOOK_SECRET": SECRET,
-                    "TEST_MODULE": "workflows",
+                    "TEST_MODULE": module,
                     **variables,
                 }
             },
@@ -109,8 +115,8 @@ class Function:
 def deploy() -> Iterator[Callable[..., Function]]:
     """Deploy functions; their processes end with the emulator."""
     client = running().client("lambda")
-    yield lambda sample, **variables: Function(
-        client, f"deployed-{sample.replace('_', '-')}", sample, variables
+    yield lambda sample, *module, **variables: Function(
+        client, f"deployed-{sample.replace('_', '-')}-{next(NUMBERS)}", sample, variables, *module
     )
     for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
         client.delete_event_source_mapping(UUID=mapping["UUID"])
@@ -163,3 +169,39 @@ def test_a_fan_out_through_the_event_source_mapping(deploy: Callable[..., Functi
     assert started["id"] == "report"
     assert function.result("report")["regions"] == len(REGIONS)
     assert function.invoke({"resonate": "tick"})["failures"] == 0
+
+
+def test_a_countdown_sleeps_between_invocations(deploy: Callable[..., Function], tmp_path: Path) -> None:
+    announced = tmp_path / "announced"
+    function = deploy("countdown", COUNTDOWN_LOG=str(announced))
+    started = function.request("POST", "/invoke/countdown", json={"id": "launch", "args": [2, 2.5]})
+    assert started.status_code == 202, started.text
+    assert function.result("launch") == "lift-off"
+    assert announced.read_text().split() == ["2", "1"]
+
+
+def test_money_is_moved_once_or_given_back(deploy: Callable[..., Function], tmp_path: Path) -> None:
+    function = deploy("money_transfer", "main", BANK_FILE=str(tmp_path / "bank.db"))
+    orders = {"rent": ("bob", "70.00"), "yacht": ("bob", "1000.00"), "gift": ("closed", "10.00")}
+    for promise_id, (destination, amount) in orders.items():
+        order = {"source": "ada", "destination": destination, "amount": amount}
+        asked = function.request("POST", "/invoke/transfer", json={"id": promise_id, "args": [order]})
+        assert asked.status_code == 202, asked.text
+    states = {promise_id: function.result(promise_id)["state"] for promise_id in orders}
+    assert states == {"rent": "done", "yacht": "refused", "gift": "compensated"}
+
+
+def test_a_chain_of_tail_calls_is_as_many_executions(deploy: Callable[..., Function]) -> None:
+    function = deploy("play")
+    store = DynamoDBStore(function.name, client=running().client("dynamodb"))
+
+    def games() -> list[PromiseObject] | None:
+        """Return the executions, once all have ended."""
+        found = [one for one in store.search("promise", limit=1_000) if isinstance(one, PromiseObject)]
+        roots = [one for one in found if ":" not in one.id]
+        is_over = len(roots) == GAMES and all(one.promise.settled_at is not None for one in roots)
+        return roots if is_over else None
+
+    started = function.request("POST", "/invoke/play", json={"id": "play", "args": [1, GAMES, 0]})
+    assert started.status_code == 202, started.text
+    assert len(until(games)) == GAMES
