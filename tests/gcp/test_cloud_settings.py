@@ -125,7 +125,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
     common, _, google = page.partition("## On Google Cloud")
     listed = {
         name
-        for section in (common.partition("## On AWS")[0], google)
+        for section in (common.partition("## Working for")[0], google)
         for name in re.findall(r"^\| `(RESONATE_FAAS_\w+)`", section, re.MULTILINE)
     }
     assert listed == source.asked
