@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from resonate_faas._machine.objects import Message
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_aws._function import LambdaFunction
 from resonate_faas_aws._signing import Signer, signed_service, signer
-from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode, id_separator
+from resonate_faas_remote import SERVERS_WORD, PushedApp, connecting
 
 TOKEN_VARIABLE: Final = "RESONATE_TOKEN"  # noqa: S105 - its name
 SIGN_VARIABLE: Final = "RESONATE_FAAS_SIGN_FOR"
@@ -42,22 +41,9 @@ def working_for(
         ConfigurationError: a setting is wrong.
     """
     settings = DeploymentSettings.read(source)
-    activations, separator = worker or settings.worker, id_separator()
+    activations = worker or settings.worker
     bearer, signs = _proof(url, token)
-
-    def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
-        return RemoteNode(
-            resonate,
-            server,
-            token=bearer,
-            auth=signs,
-            target=resolve_target(""),
-            resolve_target=resolve_target,
-            separator=separator,
-            lease_ms=activations.lease_ms,
-            promises_max=settings.promises_max,
-            guard=settings.guard,
-        )
+    connect = connecting(resonate, settings, activations.lease_ms, token=bearer, auth=signs)
 
     def app(*, is_verified: bool) -> PushedApp:
         access = None if is_verified else settings.pushes()

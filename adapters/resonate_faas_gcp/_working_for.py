@@ -14,7 +14,7 @@ from resonate_faas._deployment import DeploymentSettings, Source, wrong
 from resonate_faas._errors import ConfigurationError
 from resonate_faas._worker import WorkerSettings
 from resonate_faas_gcp._function import Answers, Function, served
-from resonate_faas_remote import SERVERS_WORD, PushedApp, RemoteNode, id_separator
+from resonate_faas_remote import SERVERS_WORD, PushedApp, connecting
 
 Auth = Literal["auto", "none", "bearer", "oidcIdToken"]
 """How the server learns who asks (protocol section 9.4): ``auto`` is oidcIdToken over https, else none."""
@@ -55,22 +55,9 @@ def working_for(
     """
     settings = DeploymentSettings.read(source)
     timeout_s = source.whole("TIMEOUT_SECONDS", TIMEOUT_S, least=1, most=TIMEOUT_S_MAX) or TIMEOUT_S
-    activations, separator = worker or settings.worker, id_separator()
+    activations = worker or settings.worker
     bearer, headers = _proof(url, auth, token, audience)
-
-    def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
-        return RemoteNode(
-            resonate,
-            server,
-            token=bearer,
-            headers=headers,
-            target=resolve_target(""),
-            resolve_target=resolve_target,
-            separator=separator,
-            lease_ms=activations.lease_ms,
-            promises_max=settings.promises_max,
-            guard=settings.guard,
-        )
+    connect = connecting(resonate, settings, activations.lease_ms, token=bearer, headers=headers)
 
     app = PushedApp(resonate, connect, url=url, function_url=settings.public_url, access=settings.pushes())
     return served(_Instance(app), timeout_s * 1_000)

@@ -14,14 +14,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlunsplit
 
+import httpx
+
 from resonate_faas import Resonate
+from resonate_faas._deployment import DeploymentSettings
 from resonate_faas._errors import ConfigurationError
 from resonate_faas._http import Access, HttpRequest, HttpResponse, Right
 from resonate_faas._http_errors import AccessDeniedError
 from resonate_faas._machine.objects import Execute
 from resonate_faas._pushed import InvalidMessage, PushedExecute, decode_message
 from resonate_faas._worker import Ended
-from resonate_faas_remote._remote_node import RemoteNode, server_url
+from resonate_faas_remote._remote_node import RemoteNode, id_separator, server_url
+from resonate_faas_remote._transport import Headers
 
 log = logging.getLogger("resonate_faas_remote")
 
@@ -38,6 +42,48 @@ SERVERS_WORD: Final = "message"
 
 Connect = Callable[[str, Callable[[str], str]], RemoteNode]
 """Makes a node from the server's URL and what gives addresses of targets."""
+
+
+def connecting(
+    resonate: Resonate,
+    settings: DeploymentSettings,
+    lease_ms: int,
+    *,
+    token: str,
+    headers: Headers | None = None,
+    auth: Callable[[httpx.Request], httpx.Request] | None = None,
+) -> Connect:
+    """Return what makes the nodes of a deployment; a cloud's handler adds only how it shows who asks.
+
+    Args:
+        resonate: the business code.
+        settings: the deployment's.
+        lease_ms: of its activations.
+        token: the bearer token; "": none.
+        headers: as in :class:`RemoteNode`.
+        auth: as in :class:`RemoteNode`.
+
+    Raises:
+        ConfigurationError: the id separator that the environment names is none.
+    """
+    separator = id_separator()
+
+    def connect(server: str, resolve_target: Callable[[str], str]) -> RemoteNode:
+        return RemoteNode(
+            resonate,
+            server,
+            token=token,
+            headers=headers,
+            auth=auth,
+            target=resolve_target(""),
+            resolve_target=resolve_target,
+            separator=separator,
+            lease_ms=lease_ms,
+            promises_max=settings.promises_max,
+            guard=settings.guard,
+        )
+
+    return connect
 
 
 class PushedApp:
